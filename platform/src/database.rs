@@ -1,0 +1,94 @@
+//! The database pool: one role, over a socket or TLS, with limits on waiting; and the check that the schema is the one
+//! that this program was built for.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+/// How to reach the database.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `postgres:///vault?host=/run/kura/vault&user=vault_app`, without a password.
+    pub url: String,
+    /// A file that holds the role's password and nothing else.
+    pub password_file: PathBuf,
+    /// Connections at the most.
+    #[serde(default = "default_max_connections")]
+    pub max_connections: u32,
+}
+
+fn default_max_connections() -> u32 {
+    10
+}
+
+/// Why there is no database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The password file.
+    #[error("can't read the database password file {0}: {1}")]
+    Password(PathBuf, std::io::Error),
+    /// The server or the address.
+    #[error("database: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// Migrating.
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The schema is another one.
+    #[error("the schema is not the one this program knows ({0}); run its `migrate` command with the owner's role")]
+    UnknownSchema(String),
+}
+
+impl DatabaseConfig {
+    fn options(&self) -> Result<PgConnectOptions, DatabaseError> {
+        let password = std::fs::read_to_string(&self.password_file)
+            .map_err(|error| DatabaseError::Password(self.password_file.clone(), error))?;
+        Ok(PgConnectOptions::from_str(&self.url)?.password(password.trim_end()))
+    }
+
+    /// Opens the pool and refuses a schema that is not exactly `expected`.
+    ///
+    /// # Errors
+    /// [`DatabaseError`], and the service must not start.
+    pub async fn connect(&self, expected: &Migrator) -> Result<PgPool, DatabaseError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(self.max_connections)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(self.options()?)
+            .await?;
+        check_schema(&pool, expected).await?;
+        Ok(pool)
+    }
+
+    /// Applies the migrations, as the role that owns the schema.
+    ///
+    /// # Errors
+    /// [`DatabaseError`]; what was applied before stays.
+    pub async fn migrate(&self, migrations: &Migrator) -> Result<(), DatabaseError> {
+        let pool = PgPoolOptions::new().max_connections(1).connect_with(self.options()?).await?;
+        migrations.run(&pool).await?;
+        pool.close().await;
+        Ok(())
+    }
+}
+
+/// Every expected migration applied with the same checksum, and none besides.
+async fn check_schema(pool: &PgPool, expected: &Migrator) -> Result<(), DatabaseError> {
+    let applied: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "/* platform check_schema */ SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version",
+    )
+    .fetch_all(pool)
+    .await?;
+    let known: Vec<(i64, Vec<u8>)> =
+        expected.iter().map(|migration| (migration.version, migration.checksum.to_vec())).collect();
+    if applied == known {
+        return Ok(());
+    }
+    let last = |list: &[(i64, Vec<u8>)]| list.last().map_or(0, |(version, _)| *version);
+    Err(DatabaseError::UnknownSchema(format!("database at {}, program at {}", last(&applied), last(&known))))
+}

@@ -1,0 +1,32 @@
+//! The one source of randomness: the operating system's, through AWS-LC. Nobody else may draw (`tests/tests/tidy.rs`).
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+
+/// `N` random bytes.
+///
+/// # Panics
+/// When the operating system has no randomness to give. Nothing safe can be done then.
+#[allow(clippy::expect_used, clippy::disallowed_methods)] // This is that one place; and going on without randomness would be worse than stopping.
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut out = [0; N];
+    SystemRandom::new().fill(&mut out).expect("the operating system gives random bytes");
+    out
+}
+
+/// Sixteen bytes that sort by time: a UUID of version 7 (RFC 9562). For ids whose order is of use; not for secrets.
+pub fn time_ordered() -> [u8; 16] {
+    let ms = crate::clock::now_ms().max(0).unsigned_abs();
+    *uuid::Builder::from_unix_timestamp_millis(ms, &bytes()).into_uuid().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    /// Two draws differ; a run of ids sorts by the millisecond it was made in.
+    #[test]
+    fn draws_differ_and_ordered_ids_ascend() {
+        assert_ne!(super::bytes::<16>(), super::bytes::<16>());
+        let first = super::time_ordered();
+        std::thread::sleep(std::time::Duration::from_millis(3));
+        assert!(super::time_ordered() > first);
+    }
+}

@@ -1,0 +1,232 @@
+//! The vault's data plane: what the gateway may ask. There is no way to ask for a card's number.
+//!
+//! All are `POST` with a JSON body over mTLS, except the keys. A token can be *used* (authorize, capture, void, refund),
+//! never opened. Answers are outcomes; errors are a [`VaultErrorCode`] and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::card::{CardSummary, CvcCheck, DeclineCode};
+use crate::ids::{AttemptId, CardToken, MerchantId, RequestId};
+use crate::money::Money;
+use crate::sealed_box::SealedBox;
+
+/// `GET`: a [`crate::sealed_box::SignedKeySet`].
+pub const PATH_SEALING_KEYS: &str = "/v1/sealing_keys";
+/// `POST` [`Tokenize`], answers [`Tokenized`].
+pub const PATH_TOKENIZE: &str = "/v1/tokenize";
+/// `POST` [`TestCard`], answers [`Tokenized`].
+pub const PATH_TEST_CARD: &str = "/v1/test_card";
+/// `POST` [`Attach`], answers [`Tokenized`].
+pub const PATH_ATTACH: &str = "/v1/attach";
+/// `POST` [`Authorize`], answers [`Outcome`].
+pub const PATH_AUTHORIZE: &str = "/v1/authorize";
+/// `POST` [`FollowUp`], answers [`Outcome`].
+pub const PATH_CAPTURE: &str = "/v1/capture";
+/// `POST` [`FollowUp`], answers [`Outcome`].
+pub const PATH_VOID: &str = "/v1/void";
+/// `POST` [`FollowUp`], answers [`Outcome`].
+pub const PATH_REFUND: &str = "/v1/refund";
+/// `POST` [`Resolve`], answers [`Outcome`].
+pub const PATH_RESOLVE: &str = "/v1/resolve";
+
+/// Who asks on whose behalf; part of every request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Context {
+    /// The request that the merchant's Request-Id header names.
+    pub request_id: RequestId,
+    /// The merchant that the gateway authenticated.
+    pub merchant: MerchantId,
+    /// False for test keys.
+    pub livemode: bool,
+}
+
+/// Open a box from a browser, seal the card, answer a single-use token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokenize {
+    /// Who asks.
+    pub context: Context,
+    /// The publishable key that the box is bound to.
+    pub publishable_key: String,
+    /// The card, sealed.
+    pub sealed: SealedBox,
+}
+
+/// Make a saved payment method of one of the published test cards. Test mode only. The numbers are the vault's own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestCard {
+    /// Who asks.
+    pub context: Context,
+    /// The name behind `pm_card_` or `tok_`, such as `visa` or `chargeDeclined`.
+    pub name: String,
+    /// A single-use token or a saved method.
+    pub allows: crate::ids::TokenUse,
+}
+
+/// Turn a single-use token into a saved payment method. The `tok_` is spent by it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attach {
+    /// Who asks.
+    pub context: Context,
+    /// A `tok_`.
+    pub token: CardToken,
+}
+
+/// A card that now has a token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tokenized {
+    /// The token.
+    pub token: CardToken,
+    /// What may be known of the card.
+    pub card: CardSummary,
+    /// Whether the node named in the token holds a CVC for its first authorization.
+    pub cvc_held: bool,
+}
+
+/// Ask the network for the money.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Authorize {
+    /// Who asks.
+    pub context: Context,
+    /// This attempt. Asked twice, it is sent once.
+    pub attempt: AttemptId,
+    /// What the network will know the attempt by (ISO 8583 field 37): 12 letters or digits, chosen before the call.
+    pub network_reference: String,
+    /// The card.
+    pub token: CardToken,
+    /// How much.
+    pub money: Money,
+    /// True: authorize and capture in one message (0200). False: authorize only (0100).
+    pub capture: bool,
+}
+
+/// Capture, void or refund of what an earlier attempt authorized.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FollowUp {
+    /// Who asks.
+    pub context: Context,
+    /// This attempt.
+    pub attempt: AttemptId,
+    /// This attempt's own reference.
+    pub network_reference: String,
+    /// The attempt that authorized.
+    pub original: AttemptId,
+    /// How much; for a void, all that was authorized.
+    pub money: Money,
+}
+
+/// What became of an attempt? Answers the recorded outcome; failing that asks the network, and failing that reverses it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolve {
+    /// Who asks.
+    pub context: Context,
+    /// The attempt.
+    pub attempt: AttemptId,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The network said yes.
+    Approved {
+        /// The issuer's approval code (field 38).
+        approval_code: String,
+        /// What it said of the CVC.
+        cvc_check: CvcCheck,
+    },
+    /// The network said no.
+    Declined {
+        /// Why.
+        decline_code: DeclineCode,
+        /// The network's own response code (field 39).
+        response_code: String,
+        /// What it said of the CVC.
+        cvc_check: CvcCheck,
+    },
+    /// Not known yet: the message may or may not have arrived. Ask [`Resolve`]; never send again.
+    Unknown,
+    /// It did not happen: never sent, or taken back at the network.
+    Reversed,
+}
+
+/// Why the vault did not do it. Closed: nothing else crosses the boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum VaultErrorCode {
+    /// The request is not one of this interface.
+    #[error("malformed request")]
+    Malformed,
+    /// The box's key is unknown here, or its time is over.
+    #[error("sealing key expired or unknown")]
+    SealingKeyExpired,
+    /// The box does not open for this merchant, page, purpose and time.
+    #[error("sealed box does not open")]
+    BoxUnopenable,
+    /// The box is older than its key may be, or from the future.
+    #[error("sealed box expired")]
+    BoxExpired,
+    /// What was in the box is not a card.
+    #[error("card data malformed")]
+    CardMalformed,
+    /// Length, brand or check digit.
+    #[error("card number incorrect")]
+    CardNumberIncorrect,
+    /// The month is over.
+    #[error("card expired")]
+    CardExpired,
+    /// Not 1 to 12.
+    #[error("expiry month invalid")]
+    ExpiryMonthInvalid,
+    /// Past or too far ahead.
+    #[error("expiry year invalid")]
+    ExpiryYearInvalid,
+    /// Not the number of digits that the brand has.
+    #[error("security code invalid")]
+    CvcInvalid,
+    /// No such token of this merchant and mode.
+    #[error("no such token")]
+    TokenUnknown,
+    /// A single-use token that was used.
+    #[error("token already used")]
+    TokenUsed,
+    /// No such attempt of this merchant.
+    #[error("no such attempt")]
+    AttemptUnknown,
+    /// The attempt id was used for something else.
+    #[error("attempt differs from the recorded one")]
+    AttemptMismatch,
+    /// The attempt is on its way.
+    #[error("attempt in flight")]
+    AttemptInFlight,
+    /// No such test card, or live mode.
+    #[error("no such test card")]
+    TestCardUnknown,
+    /// No network serves this mode.
+    #[error("no network for this mode")]
+    NetworkNotConfigured,
+    /// The network can't be reached; nothing was sent.
+    #[error("network unavailable")]
+    NetworkUnavailable,
+    /// Sealed data failed to open: an alert.
+    #[error("sealed data corrupt")]
+    SealedDataCorrupt,
+    /// Shedding load; nothing was done.
+    #[error("overloaded")]
+    Overloaded,
+    /// Anything else; the vault's log has it.
+    #[error("internal error")]
+    Internal,
+}
+
+/// The body of every error answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultErrorBody {
+    /// What went wrong.
+    pub code: VaultErrorCode,
+}
