@@ -70,6 +70,11 @@ impl CvcStore {
         shelf.take(record)
     }
 
+    /// Whether a code is held for this record.
+    pub fn holds(&self, record: &RecordId) -> bool {
+        self.lock().slots.contains_key(record)
+    }
+
     /// Wipes what is too old. Called every few seconds, so that an idle vault forgets too.
     pub fn sweep(&self, now: Instant) {
         self.lock().drop_expired(now);
@@ -108,7 +113,7 @@ impl Shelf {
 
     fn drop_expired(&mut self, now: Instant) {
         while let Some((since, record)) = self.by_age.front().copied() {
-            let used = !self.slots.get(&record).is_some_and(|slot| slot.held_since == since);
+            let used = self.slots.get(&record).is_none_or(|slot| slot.held_since != since);
             if !used && now.duration_since(since) < MAX_HELD {
                 return;
             }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::brand::cvc_len;
 
 /// A CVC: three digits, or four of American Express. On the heap; wiped on drop; no Clone, Display, Serialize.
-pub struct Cvc(Zeroizing<Box<[u8; 4]>>, usize);
+pub struct Cvc(Box<Zeroizing<[u8; 4]>>, usize);
 
 impl Cvc {
     /// Reads as many digits as the brand prints; American Express merchants may also ask for the three on the back.
@@ -26,7 +26,7 @@ impl Cvc {
 
     /// Of digits that were checked before they were held.
     pub(crate) fn from_digits(digits: &[u8]) -> Self {
-        let mut held = Zeroizing::new(Box::new([0; 4]));
+        let mut held = Box::new(Zeroizing::new([0; 4]));
         for (slot, digit) in held.iter_mut().zip(digits) {
             *slot = *digit;
         }

@@ -14,7 +14,7 @@ const MAX_LEN: usize = 19;
 /// A PAN: 13 to 19 digits of a known network that pass the check digit. On the heap, so that a move leaves no copy on the
 /// stack; wiped on drop; no Clone, Display, Serialize or comparison.
 pub struct Pan {
-    digits: Zeroizing<Box<[u8; MAX_LEN]>>,
+    digits: Box<Zeroizing<[u8; MAX_LEN]>>,
     len: usize,
     brand: CardBrand,
 }
@@ -30,7 +30,7 @@ impl Pan {
             return Err(wrong);
         }
         let brand = brand_of(text).ok_or(wrong)?;
-        let mut digits = Zeroizing::new(Box::new([0; MAX_LEN]));
+        let mut digits = Box::new(Zeroizing::new([0; MAX_LEN]));
         digits.get_mut(..text.len()).ok_or(wrong)?.copy_from_slice(text);
         Ok(Self { digits, len: text.len(), brand })
     }
@@ -105,7 +105,15 @@ mod tests {
     /// Wrong check digit, wrong length for the network, unknown network, other characters: none is a card.
     #[test]
     fn what_no_network_issued_is_refused() {
-        for text in ["", "4242424242424241", "42424242424242", "0000000000000000", "4242 4242 4242 4242", "４２４２", "9999999999999995"] {
+        for text in [
+            "",
+            "4242424242424241",
+            "42424242424242",
+            "0000000000000000",
+            "4242 4242 4242 4242",
+            "４２４２",
+            "9999999999999995",
+        ] {
             assert!(Pan::parse(text.as_bytes()).is_err(), "{text}");
         }
     }

@@ -67,8 +67,10 @@ mod tests {
     /// A padded card is read; name and code may be absent.
     #[test]
     fn a_padded_card_is_read() {
-        let card =
-            read(r#"{"number":"4242424242424242","exp_month":12,"exp_year":2030,"cvc":"737","name":"山田 太郎"}      "#).unwrap();
+        let card = read(
+            r#"{"number":"4242424242424242","exp_month":12,"exp_year":2030,"cvc":"737","name":"山田 太郎"}      "#,
+        )
+        .unwrap();
         assert_eq!(card.cvc.unwrap().reveal_to_acquirer(), b"737");
         assert_eq!(card.holder.unwrap().as_str(), "山田 太郎");
         assert!(read(r#"{"number":"4242424242424242","exp_month":12,"exp_year":2030}"#).unwrap().cvc.is_none());
@@ -81,7 +83,10 @@ mod tests {
             ("", VaultErrorCode::CardMalformed),
             ("[]", VaultErrorCode::CardMalformed),
             (r#"{"number":4242424242424242,"exp_month":12,"exp_year":2030}"#, VaultErrorCode::CardMalformed),
-            (r#"{"number":"4242424242424242","exp_month":12,"exp_year":2030,"pin":"1"}"#, VaultErrorCode::CardMalformed),
+            (
+                r#"{"number":"4242424242424242","exp_month":12,"exp_year":2030,"pin":"1"}"#,
+                VaultErrorCode::CardMalformed,
+            ),
             (r#"{"number":"4242424242424241","exp_month":12,"exp_year":2030}"#, VaultErrorCode::CardNumberIncorrect),
             (r#"{"number":"4242424242424242","exp_month":12,"exp_year":2020}"#, VaultErrorCode::CardExpired),
             (r#"{"number":"4242424242424242","exp_month":12,"exp_year":2030,"cvc":"1"}"#, VaultErrorCode::CvcInvalid),

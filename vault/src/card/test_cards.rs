@@ -35,8 +35,7 @@ const YEARS_AHEAD: u16 = 5;
 /// [`VaultErrorCode::TestCardUnknown`].
 pub fn test_card(name: &str, now: time::OffsetDateTime) -> Result<Card, VaultErrorCode> {
     let short = name.strip_prefix("visa_").filter(|rest| rest.starts_with("chargeDeclined")).unwrap_or(name);
-    let (_, number) =
-        TEST_CARDS.iter().find(|(known, _)| *known == short).ok_or(VaultErrorCode::TestCardUnknown)?;
+    let (_, number) = TEST_CARDS.iter().find(|(known, _)| *known == short).ok_or(VaultErrorCode::TestCardUnknown)?;
     let pan = Pan::parse(number)?;
     let year = u16::try_from(now.year()).unwrap_or(u16::MAX).saturating_add(YEARS_AHEAD);
     let cvc = Cvc::parse(b"123", pan.brand())?;

@@ -67,7 +67,8 @@ pub(super) fn unwrap_under(kek: &DekBytes, wrapped: &[u8], binding: &[u8]) -> Re
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| KeyError::Unwrap)?;
     let key = UnboundKey::new(&AES_256_GCM, kek.as_slice()).map_err(|_| KeyError::Unwrap)?;
     let mut buffer = Zeroizing::new(sealed.to_vec());
-    let opened = LessSafeKey::new(key).open_in_place(nonce, Aad::from(binding), &mut buffer).map_err(|_| KeyError::Unwrap)?;
+    let opened =
+        LessSafeKey::new(key).open_in_place(nonce, Aad::from(binding), &mut buffer).map_err(|_| KeyError::Unwrap)?;
     let mut dek = Zeroizing::new([0; DEK_LEN]);
     if opened.len() != DEK_LEN {
         return Err(KeyError::Unwrap);

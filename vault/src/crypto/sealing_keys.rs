@@ -7,7 +7,8 @@ use data_encoding::BASE64URL_NOPAD;
 use kura_platform::random;
 use kura_wire::ids::NodeId;
 use kura_wire::sealed_box::{
-    HPKE_INFO, MAX_AGE_MS, MAX_CIPHERTEXT_LEN, MAX_CLOCK_SKEW_MS, SealedBox, SealingKey, SealingKeySet, SignedKeySet, Suite,
+    HPKE_INFO, MAX_AGE_MS, MAX_CIPHERTEXT_LEN, MAX_CLOCK_SKEW_MS, SealedBox, SealingKey, SealingKeySet, SignedKeySet,
+    Suite,
 };
 use kura_wire::vault::VaultErrorCode;
 use rustls::crypto::aws_lc_rs::hpke::{DH_KEM_P256_HKDF_SHA256_AES_256, DH_KEM_X25519_HKDF_SHA256_AES_256};

@@ -108,8 +108,7 @@ pub async fn decide_all(connection: &mut PgConnection, decisions: &[Decision]) -
     let outcomes: Vec<String> = decisions.iter().map(|decision| decision.outcome.to_owned()).collect();
     let approvals: Vec<Option<String>> = decisions.iter().map(|decision| decision.approval_code.clone()).collect();
     let responses: Vec<Option<String>> = decisions.iter().map(|decision| decision.response_code.clone()).collect();
-    let checks: Vec<Option<String>> =
-        decisions.iter().map(|decision| decision.cvc_check.map(str::to_owned)).collect();
+    let checks: Vec<Option<String>> = decisions.iter().map(|decision| decision.cvc_check.map(str::to_owned)).collect();
     let ats: Vec<OffsetDateTime> = decisions.iter().map(|decision| decision.at).collect();
     sqlx::query!(
         "/* vault attempts::decide_all */
