@@ -179,7 +179,7 @@ async fn make_intents(
             let status = answer.status();
             let intent: Value = answer.json().await?;
             ensure!(status.is_success(), "HTTP {status}: {intent}");
-            made.push(format!("{address}/{}/confirm", intent["id"].as_str().unwrap_or_default()));
+            made.push(format!("{address}/{}/confirm", intent.get("id").and_then(Value::as_str).unwrap_or_default()));
         }
         Ok(made)
     };
