@@ -251,9 +251,9 @@ fn take_text<'a>(rest: &mut &'a [u8], len: usize) -> Result<Option<&'a str>, Dec
 mod tests {
     use super::Message;
 
-    /// A message can't be copied, compared or printed whole: these calls are ambiguous, and don't compile, once it can.
+    /// A message can't be copied: this call is ambiguous, and doesn't compile, once it can.
     #[test]
-    fn messages_have_no_way_to_be_copied() {
+    fn messages_cannot_be_copied() {
         trait Absent<Marker> {
             fn holds() {}
         }
