@@ -37,6 +37,22 @@ pub enum CvcResult {
     NotProcessed,
 }
 
+impl CvcResult {
+    /// The letter.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Match => "M",
+            Self::NoMatch => "N",
+            Self::NotProcessed => "P",
+        }
+    }
+
+    /// The result of this letter.
+    pub fn parse(letter: &str) -> Option<Self> {
+        [Self::Match, Self::NoMatch, Self::NotProcessed].into_iter().find(|result| result.as_str() == letter)
+    }
+}
+
 /// A retrieval reference: twelve digits or upper-case letters. Not secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference([u8; 12]);
@@ -123,12 +139,7 @@ impl Message {
     /// # Errors
     /// None in practice: the element fits.
     pub fn set_cvc_result(&mut self, result: CvcResult) -> Result<&mut Self, FieldError> {
-        let element = match result {
-            CvcResult::Match => "8701M",
-            CvcResult::NoMatch => "8701N",
-            CvcResult::NotProcessed => "8701P",
-        };
-        self.set(Field::PrivateData, element)
+        self.set(Field::PrivateData, &[CVC_RESULT, "01", result.as_str()].concat())
     }
 
     /// What became of the CVC, if the answer says so.
@@ -136,13 +147,10 @@ impl Message {
     /// # Errors
     /// [`ElementError`] when field 48 is not made of elements, or holds another letter.
     pub fn cvc_result(&self) -> Result<Option<CvcResult>, ElementError> {
-        match self.element(Field::PrivateData, CVC_RESULT)? {
-            None => Ok(None),
-            Some("M") => Ok(Some(CvcResult::Match)),
-            Some("N") => Ok(Some(CvcResult::NoMatch)),
-            Some("P") => Ok(Some(CvcResult::NotProcessed)),
-            Some(_) => Err(ElementError { field: Field::PrivateData }),
-        }
+        let malformed = ElementError { field: Field::PrivateData };
+        self.element(Field::PrivateData, CVC_RESULT)?
+            .map(|letter| CvcResult::parse(letter).ok_or(malformed))
+            .transpose()
     }
 
     /// Says in fields 90 and 120 which message this one is about.

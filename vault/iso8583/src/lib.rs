@@ -38,8 +38,8 @@
 //!   (requests), `87` what became of it (answers; M match, N no match, P not processed). In 120: `37` the reference of the
 //!   message that this one is about.
 //! - Field 90: MTI (4), STAN (6) and transmission time (10) of that message, then 22 zeros.
-//! - A 0610 has in 39 the response code of the message asked about, with its 38, and 44 = `reversed` if it was taken back
-//!   since. 39 = 25 says that nothing is known of it; 25 **with** 44 = `reversed` says that it never arrived, was taken
+//! - A 0610 has in 39 the response code of the message asked about, with its 38 and 48, and 44 = `reversed` if it was taken
+//!   back since. 39 = 25 says that nothing is known of it; 25 **with** 44 = `reversed` says that it never arrived, was taken
 //!   back by an advice, and will be declined if it still arrives.
 //! - Response codes: 00 approved; 12 not possible in the original's state; 13 amount out of bounds; 14 no such card; 21
 //!   already reversed; 25 no such original of this merchant; 30 a field is missing or malformed; 94 reference seen before;

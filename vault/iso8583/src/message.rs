@@ -246,3 +246,20 @@ fn take<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], DecodeError> {
 fn take_text<'a>(rest: &mut &'a [u8], len: usize) -> Result<Option<&'a str>, DecodeError> {
     take(rest, len).map(|bytes| std::str::from_utf8(bytes).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Message;
+
+    /// A message can't be copied: this call is ambiguous, and doesn't compile, once it can.
+    #[test]
+    fn messages_cannot_be_copied() {
+        trait Absent<Marker> {
+            fn holds() {}
+        }
+        struct Present;
+        impl<T: ?Sized> Absent<()> for T {}
+        impl<T: Clone> Absent<Present> for T {}
+        <Message as Absent<_>>::holds();
+    }
+}
