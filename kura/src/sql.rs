@@ -53,9 +53,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     supervisor.stop(|| false).await;
     let outcome = outcome.and_then(|()| settle(&state.path("record"), &root.join(".sqlx"), arguments.check));
-    let cleared =
-        state.clear().and_then(|()| std::fs::remove_dir_all(&scratch).context("can't delete the scratch directory"));
-    outcome.and_then(|code| cleared.map(|()| code))
+    let discarded = state.discard();
+    outcome.and_then(|code| discarded.map(|()| code))
 }
 
 async fn record(root: &Path, programs: &Programs, state: &State, supervisor: &Supervisor) -> Result<()> {

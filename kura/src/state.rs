@@ -81,6 +81,15 @@ impl State {
         }
         Ok(())
     }
+
+    /// Deletes everything, the directory too.
+    ///
+    /// # Errors
+    /// When something can't be deleted.
+    pub(crate) fn discard(self) -> Result<()> {
+        self.clear()?;
+        remove(&self.root)
+    }
 }
 
 /// The file that tells of the Kura that runs on the state directory `root`.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-const NAME_WIDTH: usize = 22;
+const NAME_WIDTH: usize = 24;
 
 /// How to write to one of the standard streams.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +108,7 @@ impl Progress {
     /// Begins a step.
     pub(crate) fn step(&self, name: &str) -> Step<'_> {
         let bar = self.bars.add(ProgressBar::new_spinner());
-        let template = "  {spinner:.cyan} {prefix:22} {wide_msg:.dim}";
+        let template = "  {spinner:.cyan} {prefix:24} {wide_msg:.dim}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
         }

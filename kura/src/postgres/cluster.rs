@@ -86,6 +86,11 @@ impl Cluster {
         self.place.account.map(|account| (account.uid, account.gid))
     }
 
+    /// The client that fits this server.
+    pub(crate) fn psql_program(&self) -> Option<PathBuf> {
+        self.programs.path("psql").ok()
+    }
+
     /// What a role's connections use, without a password.
     pub(crate) fn url(&self, database: &str, role: &str) -> String {
         let host: String = self.socket.to_string_lossy().chars().map(percent_encoded).collect();

@@ -54,6 +54,9 @@ pub(crate) struct Arguments {
     /// Stop when the process with this number ends
     #[arg(long, value_name = "PID")]
     stop_with_parent: Option<i32>,
+    /// Delete the state at the end, unless a file `failed` was put there
+    #[arg(long)]
+    throwaway: bool,
 }
 
 /// Runs until told to stop.
@@ -119,6 +122,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         failure(error);
     }
     stop(&supervisor, &mut interruption, outcome.is_ok()).await;
+    if arguments.throwaway && outcome.is_ok() && !state.path("failed").exists() {
+        state.discard()?;
+    }
     Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

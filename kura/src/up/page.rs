@@ -54,9 +54,15 @@ pub(crate) fn print(workspace: &Path, state: &State, ports: &Ports, facts: &Fact
         say(&format!("    {number}   {}", style.dim(what)));
     }
 
-    say(&format!("\n  {:<6}{}", style.bold("Keys"), short("keys.json")));
-    say(&format!("  {:<6}{}", style.bold("Logs"), short("logs")));
-    say(&format!("  {:<6}Ctrl-C; the data stays (start with --fresh to begin anew)\n", style.bold("Stop")));
+    say("");
+    for (name, what) in [
+        ("Keys", short("keys.json")),
+        ("Logs", short("logs")),
+        ("Stop", "Ctrl-C; the data stays (start with --fresh to begin anew)".to_owned()),
+    ] {
+        say(&format!("  {}  {what}", style.bold(name)));
+    }
+    say("");
 }
 
 /// A charge that works as it stands.

@@ -22,6 +22,7 @@ pub(crate) fn write(state: &State, ports: &Ports, facts: &Facts, supervisor: &Su
             "pid": pids.get(process),
             "data": cluster.data(),
             "pgpass": cluster.password_file(),
+            "psql": cluster.psql_program(),
         })
     };
     let (main, other) = (&facts.merchants.main, &facts.merchants.other);
