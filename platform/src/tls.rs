@@ -147,6 +147,17 @@ impl TlsConfig {
             .with_client_auth_cert(chain, key)?)
     }
 
+    /// A TLS client that trusts the same CA and shows no certificate: what a stranger would have.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the CA's file can't be read.
+    pub fn anonymous_client_config(&self) -> Result<ClientConfig, TlsError> {
+        Ok(ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&version::TLS13])?
+            .with_root_certificates(self.roots()?)
+            .with_no_client_auth())
+    }
+
     /// An HTTP/2 client that presents this identity and connects to `address` as the zone `Z`, whose name is checked.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A harness fails by panicking.
 
 mod run;
+pub mod search;
 mod stack;
 
 pub use run::{Keys, Merchants, Run};

@@ -182,6 +182,11 @@ impl Stack {
         answer(Self::http().post(format!("{}{path}", self.run.gateway)).bearer_auth(key).form(form))
     }
 
+    /// Calls the merchants' API with a JSON body.
+    pub fn post_json(&self, path: &str, key: &str, body: &Value) -> Answer {
+        answer(Self::http().post(format!("{}{path}", self.run.gateway)).bearer_auth(key).json(body))
+    }
+
     /// Reads from the merchants' API.
     pub fn read(&self, path: &str, key: &str) -> Answer {
         answer(Self::http().get(format!("{}{path}", self.run.gateway)).bearer_auth(key))
