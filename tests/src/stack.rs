@@ -187,6 +187,13 @@ impl Stack {
         answer(Self::http().post(format!("{}{path}", self.run.gateway)).bearer_auth(key).json(body))
     }
 
+    /// Calls the merchants' API with an Idempotency-Key; `None` when no whole answer came back, as when its process dies.
+    pub fn try_post(&self, path: &str, key: &str, idempotency_key: &str, form: &[(&str, &str)]) -> Option<Answer> {
+        let request = Self::http().post(format!("{}{path}", self.run.gateway)).bearer_auth(key);
+        let request = request.header("idempotency-key", idempotency_key).form(form);
+        block_on(read(request)).ok()
+    }
+
     /// Reads from the merchants' API.
     pub fn read(&self, path: &str, key: &str) -> Answer {
         answer(Self::http().get(format!("{}{path}", self.run.gateway)).bearer_auth(key))
@@ -253,6 +260,14 @@ impl Stack {
     /// When it isn't in time.
     pub fn kill9_and_wait(&self, name: &str) {
         let old = self.kill9(name);
+        self.wait_restarted(name, old);
+    }
+
+    /// Waits until a process has a successor that is ready. Needs [`Options::restart`].
+    ///
+    /// # Panics
+    /// When it isn't in time.
+    pub fn wait_restarted(&self, name: &str, old: i32) {
         wait_for(&format!("{name} to be started again"), || {
             read_run(&self.state).is_some_and(|run| run.pids.get(name).is_some_and(|pid| *pid != old))
         });
@@ -313,11 +328,13 @@ impl Drop for Stack {
 }
 
 fn answer(request: reqwest::RequestBuilder) -> Answer {
-    block_on(async {
-        let response = request.send().await.expect("an answer");
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.expect("a whole answer") }
-    })
+    block_on(read(request)).expect("a whole answer")
+}
+
+async fn read(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Ok(Answer { status, headers, text: response.text().await? })
 }
 
 fn is_healthy(base: &str) -> bool {

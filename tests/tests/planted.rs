@@ -73,7 +73,7 @@ fn a_card_paid_in_a_browser_is_found_nowhere() {
     let (pan, cvc) = (fresh_pan(), fresh_cvc(stack));
     let node = search::tool("KURA_NODE", "node");
     let paid = Command::new(node)
-        .arg(workspace().join("tests/browser/pay.mjs"))
+        .arg(workspace().join("tests/browser/checkout.mjs"))
         .env("KURA_RUN_JSON", stack.state().join("run.json"))
         .env("KURA_PAN", &pan)
         .env("KURA_CVC", &cvc)
