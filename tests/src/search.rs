@@ -163,6 +163,6 @@ mod tests {
         let code = Needle::cvc("7391");
         assert!(code.find(b"at 12:00:07.739123 port 57391").is_empty());
         assert_eq!(code.find(b"\"cvc\":\"7391\"").len(), 1);
-        assert_eq!(code.find(b"\0\07391\0\0").len(), 1);
+        assert_eq!(code.find(b"\x00\x007391\x00\x00").len(), 1);
     }
 }
