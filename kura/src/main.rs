@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod certificates;
 mod check;
 mod install;
@@ -42,6 +43,8 @@ enum Command {
     Invite(invite::Arguments),
     /// Run everything that CI runs.
     Test(check::Arguments),
+    /// Measure the card path beside pgbench on the same cluster.
+    Bench(bench::Arguments),
     /// Record what the services' SQL statements look like to the database, after a change to one (.sqlx/).
     Sql(sql::Arguments),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
                 Command::Up(arguments) => up::run(arguments).await,
                 Command::Invite(arguments) => invite::run(arguments).await,
                 Command::Test(arguments) => check::run(arguments).await,
+                Command::Bench(arguments) => bench::run(arguments).await,
                 Command::Sql(arguments) => sql::run(arguments).await,
             }
         })
