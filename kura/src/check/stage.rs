@@ -122,7 +122,7 @@ impl Run<'_> {
                 vec![self.cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])]
             }
             Stage::Deny => {
-                let check = ["--offline", "check", "bans", "licenses", "sources"];
+                let check = ["--offline", "check", "--allow", "unused-wrapper", "bans", "licenses", "sources"];
                 let mut deny = Command::new(self.tools.cargo_deny());
                 deny.args(check).current_dir(self.root).env("CARGO_TERM_COLOR", "never");
                 vec![self.cargo(&["fetch", "--locked"]), deny]
