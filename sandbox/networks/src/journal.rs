@@ -29,7 +29,8 @@ pub enum JournalError {
 }
 
 /// A line that waits to be written; nothing for someone who only waits until all before it is.
-struct Waiting {
+#[derive(Debug)]
+pub(crate) struct Waiting {
     change: Option<Change>,
     written: oneshot::Sender<()>,
 }
@@ -70,6 +71,13 @@ impl Journal {
         Ok((Self { queue }, books, ended))
     }
 
+    /// A journal that a test writes by hand, or doesn't.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (Self, mpsc::UnboundedReceiver<Waiting>) {
+        let (queue, waiting) = mpsc::unbounded_channel();
+        (Self { queue }, waiting)
+    }
+
     /// Hands a line over. The order of calls is the order of lines. `None` waits for the lines before it.
     ///
     /// The queue has no bound of its own: each request in flight has one line in it at the most, and those are bounded.
@@ -78,6 +86,14 @@ impl Journal {
         // When the writer is gone this drops the sender, and the wait fails, as it must.
         let _ = self.queue.send(Waiting { change, written });
         wait
+    }
+}
+
+#[cfg(test)]
+impl Waiting {
+    /// Pretends that the line is on disk.
+    pub(crate) fn written(self) {
+        let _ = self.written.send(());
     }
 }
 
@@ -228,8 +244,7 @@ mod tests {
                 Ok(())
             }
         }
-        let (queue, waiting) = mpsc::unbounded_channel();
-        let journal = Journal { queue };
+        let (journal, waiting) = Journal::by_hand();
         let before = journal.append(Some(purchase(1)));
         assert_eq!(write(FullDisk, waiting).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(before.blocking_recv().is_err());

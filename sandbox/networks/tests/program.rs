@@ -15,18 +15,20 @@ struct Program(Child);
 
 impl Program {
     async fn start(config: &Path, http: SocketAddr) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_kura-networks"))
-            .args(["--config".as_ref(), config.as_os_str(), "serve".as_ref()])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let program = Self(
+            Command::new(env!("CARGO_BIN_EXE_kura-networks"))
+                .args(["--config".as_ref(), config.as_os_str(), "serve".as_ref()])
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
         for _ in 0..200 {
             if get(&format!("http://{http}/healthz")).await.is_some_and(|(status, _)| status == 200) {
-                return Self(child);
+                return program;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("the program did not get ready");
+        unreachable!("the program did not get ready");
     }
 }
 
