@@ -103,6 +103,7 @@ async fn a_message_that_never_arrives_can_be_taken_back() {
     );
     assert_eq!(client.code(&payment(Class::Financial, 1, VISA)).await, "94");
     assert_eq!(running.json("/acquirer/totals").await["jpy"]["captured"], 0);
+    assert!(running.get("/").await.1.contains("ahead of its original"));
 }
 
 /// A lost answer: silence, and the inquiry has the approval with its code and CVC result; the books have it once.

@@ -322,6 +322,7 @@ fn a_reversal_advice_after_the_original_takes_it_back() {
     }
     assert_eq!(kept.books.len(), 1);
     assert!(kept.entry("1").reversed);
+    assert_eq!(kept.entry("1").captured_minor, 0);
     assert_eq!(kept.code(&refund("2", "1", 1)), "12");
 }
 
