@@ -130,3 +130,65 @@ pub async fn journal_failure(ended: Ended) -> io::Result<()> {
         Err(_) => Err(io::Error::other("the journal's writer is gone")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kura_iso8583::Original;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn purchase() -> Message {
+        let mut message = Message::new(Mti::Request(Class::Financial));
+        for (field, value) in [
+            (Field::Pan, "4242424242424242"),
+            (Field::ProcessingCode, "000000"),
+            (Field::Amount, "000000001000"),
+            (Field::TransmittedAt, "1122101112"),
+            (Field::Stan, "000001"),
+            (Field::Expiry, "9912"),
+            (Field::EntryMode, "010"),
+            (Field::ConditionCode, "59"),
+            (Field::Reference, "000000000001"),
+            (Field::Terminal, "KURA0001"),
+            (Field::Merchant, "SHOP00000000001"),
+            (Field::Currency, "392"),
+        ] {
+            message.set(field, value).unwrap();
+        }
+        message
+    }
+
+    fn inquiry() -> Message {
+        let mut message = Message::new(Mti::Request(Class::Inquiry));
+        message.set_original(&Original::of(&purchase()).unwrap()).unwrap();
+        for field in [Field::TransmittedAt, Field::Stan, Field::Reference, Field::Merchant] {
+            message.set(field, purchase().field(field).unwrap()).unwrap();
+        }
+        message
+    }
+
+    /// Neither an approval, nor an inquiry about it, is answered before the approval is on disk; and when it can't be written,
+    /// never.
+    #[tokio::test]
+    async fn nothing_is_answered_before_it_is_written() {
+        let (journal, mut waiting) = Journal::by_hand();
+        let acquirer = Acquirer { books: Mutex::default(), journal };
+        let brief = Duration::from_millis(50);
+        let mut approval = Box::pin(acquirer.answer(purchase()));
+        assert!(timeout(brief, &mut approval).await.is_err());
+        let mut asked = Box::pin(acquirer.answer(inquiry()));
+        assert!(timeout(brief, &mut asked).await.is_err());
+        waiting.recv().await.unwrap().written();
+        let approval = timeout(brief, approval).await.unwrap().unwrap().unwrap();
+        assert_eq!(approval.field(Field::ResponseCode), Some("00"));
+        assert!(timeout(brief, &mut asked).await.is_err());
+        waiting.recv().await.unwrap().written();
+        let asked = timeout(brief, asked).await.unwrap().unwrap().unwrap();
+        assert_eq!(asked.field(Field::ApprovalCode), approval.field(Field::ApprovalCode));
+        drop(waiting);
+        assert!(matches!(acquirer.answer(inquiry()).await, Err(Unanswered::Journal)));
+    }
+}

@@ -42,7 +42,7 @@ async fn harden(mut response: Response) -> Response {
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -119,7 +119,7 @@ async fn totals(State(acquirer): State<Arc<Acquirer>>) -> Json<BTreeMap<Text<3>,
 }
 
 async fn style() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=300")], STYLE)
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
 }
 
 /// What the page shows.
@@ -195,6 +195,7 @@ fn entry_row(entry: &Entry) -> EntryRow {
     let booked = &entry.booked;
     let approved = booked.is_approved();
     let outcome = match (entry.reversed, approved, &booked.approval_code) {
+        _ if booked.is_foreseen() => "ahead of its original".to_owned(),
         (true, ..) => "reversed".to_owned(),
         (false, true, Some(approval_code)) => format!("approved {approval_code}"),
         (false, true, None) => "approved".to_owned(),
@@ -232,7 +233,7 @@ fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -29,7 +29,8 @@ pub enum JournalError {
 }
 
 /// A line that waits to be written; nothing for someone who only waits until all before it is.
-struct Waiting {
+#[derive(Debug)]
+pub(crate) struct Waiting {
     change: Option<Change>,
     written: oneshot::Sender<()>,
 }
@@ -70,6 +71,13 @@ impl Journal {
         Ok((Self { queue }, books, ended))
     }
 
+    /// A journal that a test writes by hand, or doesn't.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (Self, mpsc::UnboundedReceiver<Waiting>) {
+        let (queue, waiting) = mpsc::unbounded_channel();
+        (Self { queue }, waiting)
+    }
+
     /// Hands a line over. The order of calls is the order of lines. `None` waits for the lines before it.
     ///
     /// The queue has no bound of its own: each request in flight has one line in it at the most, and those are bounded.
@@ -78,6 +86,14 @@ impl Journal {
         // When the writer is gone this drops the sender, and the wait fails, as it must.
         let _ = self.queue.send(Waiting { change, written });
         wait
+    }
+}
+
+#[cfg(test)]
+impl Waiting {
+    /// Pretends that the line is on disk.
+    pub(crate) fn written(self) {
+        let _ = self.written.send(());
     }
 }
 
@@ -125,4 +141,123 @@ fn write(mut file: impl Write, mut waiting: mpsc::UnboundedReceiver<Waiting>) ->
         }
     }
     file.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use kura_iso8583::Reference;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::books::{Booked, Kind};
+    use crate::text::Text;
+
+    /// A file of this test, gone with it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("kura-journal-{}-{name}", std::process::id()));
+            let _ = std::fs::remove_file(&path);
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn purchase(number: u32) -> Change {
+        let reference = Text::<12>::new(&format!("{number:012}")).unwrap();
+        Change::Booked(Booked {
+            reference: reference.try_into().unwrap(),
+            original_reference: None,
+            kind: Kind::Purchase,
+            merchant: Text::new("SHOP00000000001").unwrap(),
+            amount_minor: 1000,
+            currency: Text::new("jpy").unwrap(),
+            response_code: Text::new("00").unwrap(),
+            approval_code: Text::new("A1B2C3"),
+            cvc_result: None,
+            last_four: Text::new("4242"),
+            at: datetime!(2026-11-22 10:11:12.5 UTC),
+        })
+    }
+
+    async fn append_all(path: &Path, numbers: std::ops::Range<u32>) -> usize {
+        let (journal, books, ended) = Journal::open(path).unwrap();
+        let written: Vec<_> = numbers.map(|number| journal.append(Some(purchase(number)))).collect();
+        for written in written {
+            written.await.unwrap();
+        }
+        drop(journal);
+        ended.await.unwrap().unwrap();
+        books.len()
+    }
+
+    /// What was written is there again, and a last line that was torn anywhere is cut off without harm to what follows.
+    #[tokio::test]
+    async fn a_torn_last_line_is_cut_off() {
+        let file = Scratch::new("torn");
+        assert_eq!(append_all(&file.0, 0..20).await, 0);
+        assert_eq!(append_all(&file.0, 20..21).await, 20);
+        let whole = std::fs::read(&file.0).unwrap();
+        let line = serde_json::to_vec(&purchase(99)).unwrap();
+        for len in [1, line.len() / 2, line.len()] {
+            std::fs::write(&file.0, [&whole[..], &line[..len]].concat()).unwrap();
+            assert_eq!(append_all(&file.0, 50..51).await, 21, "torn after {len} bytes");
+            let (_, books, _) = Journal::open(&file.0).unwrap();
+            assert_eq!(books.len(), 22);
+            assert!(books.find(Reference::new("000000000050").unwrap()).is_some());
+            assert!(books.find(Reference::new("000000000099").unwrap()).is_none());
+        }
+    }
+
+    /// A line inside that is damaged, or booked twice, stops the start, with its number, and the file stays as it was.
+    #[tokio::test]
+    async fn a_damaged_journal_is_refused_untouched() {
+        let file = Scratch::new("damaged");
+        append_all(&file.0, 0..2).await;
+        let whole = String::from_utf8(std::fs::read(&file.0).unwrap()).unwrap();
+        let first = whole.lines().next().unwrap();
+        for (damaged, line) in
+            [(whole.replacen("purchase", "gift", 1), "line 1"), (format!("{whole}{first}\n"), "line 3")]
+        {
+            std::fs::write(&file.0, &damaged).unwrap();
+            let error = Journal::open(&file.0).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(line), "{error}");
+            assert_eq!(std::fs::read_to_string(&file.0).unwrap(), damaged);
+        }
+    }
+
+    /// When the disk refuses, the lines that wait are not reported as written, and whoever watches learns of it.
+    #[test]
+    fn a_refused_write_is_never_reported_as_written() {
+        struct FullDisk;
+        impl Write for FullDisk {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (journal, waiting) = Journal::by_hand();
+        let before = journal.append(Some(purchase(1)));
+        assert_eq!(write(FullDisk, waiting).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(before.blocking_recv().is_err());
+        assert!(journal.append(Some(purchase(2))).blocking_recv().is_err());
+    }
+
+    /// No line holds more of a card than its last four digits: no run of digits is as long as a card number, except the twelve
+    /// and fifteen characters of reference and merchant.
+    #[test]
+    fn a_line_holds_no_card_number() {
+        let line = serde_json::to_string(&purchase(1)).unwrap();
+        let longest = line.split(|letter: char| !letter.is_ascii_digit()).map(str::len).max().unwrap();
+        assert!(longest <= 12, "{line}");
+        assert!(!kura_platform::redact::contains_pan(&line));
+    }
 }

@@ -44,7 +44,7 @@ impl FrameReader {
     /// Where to read into. Never empty when every message was taken before, since a frame is much shorter than the buffer.
     pub fn spare(&mut self) -> &mut [u8] {
         if self.buffer.len() - self.end < MAX_FRAME_LEN {
-            self.to_front();
+            self.move_to_front();
         }
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
@@ -93,7 +93,7 @@ impl FrameReader {
     }
 
     /// Moves what waits to the front, and wipes where it stood.
-    fn to_front(&mut self) {
+    fn move_to_front(&mut self) {
         let len = self.end - self.start;
         self.buffer.copy_within(self.start..self.end, 0);
         if let Some(stale) = self.buffer.get_mut(len..self.end) {

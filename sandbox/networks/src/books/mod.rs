@@ -135,6 +135,9 @@ impl Books {
             return Ok(());
         }
         entry.reversed = true;
+        if entry.booked.kind == Kind::Purchase {
+            entry.captured_minor = 0;
+        }
         let booked = entry.booked;
         self.totals.entry(booked.currency).or_default().take_back(&booked);
         let parent = booked.original().and_then(|original| self.entry_mut(original).ok());
