@@ -1,1 +1,5 @@
-//! stub
+pub mod config;
+pub mod control;
+pub mod domain;
+pub mod hasher;
+pub mod store;

@@ -1,0 +1,28 @@
+//! The console's database: static SQL, one file per table. Secrets come in as hashes; nothing here opens anything.
+
+pub mod audit;
+pub mod ceremonies;
+pub mod invitations;
+pub mod passkeys;
+pub mod people;
+pub mod sessions;
+pub mod sign_in_attempts;
+
+/// The schema that this program knows.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/admin");
+
+/// Why the database gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database.
+    #[error("database: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// A row that the schema permits and this program doesn't know.
+    #[error("a stored {0} can't be read")]
+    Malformed(&'static str),
+    /// This role may change the audit: whoever set it up gave it too much.
+    #[error("the database role may change or delete audit rows; run with the role that the migrations grant to")]
+    RoleTooStrong,
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
