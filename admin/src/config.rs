@@ -77,7 +77,8 @@ impl PublicOrigin {
             return Err(PublicUrlError::NotAnOrigin);
         }
         let is_https = url.scheme() == "https";
-        if !is_https && !(url.scheme() == "http" && host == "localhost") {
+        let own_machine = url.scheme() == "http" && host == "localhost";
+        if !(is_https || own_machine) {
             return Err(PublicUrlError::Insecure);
         }
         let authority = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));

@@ -208,13 +208,7 @@ mod tests {
         let events = merge(charge(), vec![opening(1, 50, Some(9)), opening(2, 300, None)]);
         assert_eq!(
             shape(&events),
-            [
-                "Gateway created",
-                "Vault opened",
-                "Gateway processing",
-                "Network succeeded",
-                "Vault opened"
-            ]
+            ["Gateway created", "Vault opened", "Gateway processing", "Network succeeded", "Vault opened"]
         );
     }
 
@@ -224,18 +218,18 @@ mod tests {
         let entries = vec![entry("created", 100, None, false), entry("canceled", 50, None, false)];
         assert_eq!(shape(&merge(entries, Vec::new())), ["Gateway created", "Gateway canceled"]);
         let entries = vec![entry("captured", 100, Some(1), true), entry("noted", 100, None, false)];
-        assert_eq!(shape(&merge(entries, vec![opening(1, 100, Some(1))])), [
-            "Vault opened",
-            "Network captured",
-            "Gateway noted"
-        ]);
+        assert_eq!(
+            shape(&merge(entries, vec![opening(1, 100, Some(1))])),
+            ["Vault opened", "Network captured", "Gateway noted"]
+        );
     }
 
     /// Two openings of one attempt keep the ledger's order.
     #[test]
     fn openings_of_one_attempt_keep_the_ledgers_order() {
         let events = merge(charge(), vec![opening(2, 900, Some(7)), opening(1, 900, Some(7))]);
-        let sequences: Vec<i64> = events.iter().filter_map(|event| event.opening.as_ref()).map(|o| o.sequence).collect();
+        let sequences: Vec<i64> =
+            events.iter().filter_map(|event| event.opening.as_ref()).map(|o| o.sequence).collect();
         assert_eq!(sequences, [1, 2]);
     }
 

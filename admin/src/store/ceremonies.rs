@@ -137,11 +137,7 @@ pub async fn set_challenge(
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn take(
-    db: impl PgExecutor<'_>,
-    visitor: Visitor<'_>,
-    purpose: &'static str,
-) -> Result<Option<Ceremony>> {
+pub async fn take(db: impl PgExecutor<'_>, visitor: Visitor<'_>, purpose: &'static str) -> Result<Option<Ceremony>> {
     let row = query!(
         "/* admin ceremonies::take */
          DELETE FROM ceremonies

@@ -4,8 +4,8 @@ use kura_wire::ids::PersonId;
 use sqlx::{PgExecutor, query};
 use time::OffsetDateTime;
 
-use super::people::{id_of, uuid_of};
 use super::Result;
+use super::people::{id_of, uuid_of};
 use crate::domain::secret::SecretHash;
 
 /// An invitation that still stands, and whom it invites.

@@ -26,3 +26,41 @@ pub enum StoreError {
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
+
+/// Connections, with a limit on their number and on waiting for one.
+pub type Pool = sqlx::PgPool;
+/// One connection, inside a transaction.
+pub type Connection = sqlx::PgConnection;
+
+/// All of it, or nothing: dropped without [`Self::commit`] it leaves no trace.
+pub struct Transaction(sqlx::Transaction<'static, sqlx::Postgres>);
+
+impl Transaction {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn begin(pool: &Pool) -> Result<Self> {
+        Ok(Self(pool.begin().await?))
+    }
+
+    /// What statements run on.
+    pub fn on(&mut self) -> &mut Connection {
+        &mut self.0
+    }
+
+    /// Makes it so.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was done.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+impl StoreError {
+    /// Whether there was merely no free connection.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Sql(sqlx::Error::PoolTimedOut))
+    }
+}

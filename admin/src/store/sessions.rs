@@ -60,11 +60,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn find(
-    db: impl PgExecutor<'_>,
-    id_hash: &SecretHash,
-    user_agent_hash: &[u8; 32],
-) -> Result<Option<Found>> {
+pub async fn find(db: impl PgExecutor<'_>, id_hash: &SecretHash, user_agent_hash: &[u8; 32]) -> Result<Option<Found>> {
     let row = query!(
         "/* admin sessions::find */
          SELECT people.id, people.email, people.name, people.role AS role_now, people.disabled_at, people.enrolled_at,

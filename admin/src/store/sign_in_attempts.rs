@@ -78,7 +78,7 @@ pub async fn count_for_account(
     Ok(Seen { count: row.count, last_at: row.last_at })
 }
 
-/// Open and failed attempts from an address since `since`, this one left out.
+/// Open and failed attempts from an address since `since`, this one left out; and whether one was refused in the last minute.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -87,18 +87,22 @@ pub async fn count_for_address(
     address: IpAddr,
     this: i64,
     since: OffsetDateTime,
-) -> Result<Seen> {
+    a_minute_ago: OffsetDateTime,
+) -> Result<(Seen, bool)> {
     let row = query!(
         "/* admin sign_in_attempts::count_for_address */
-         SELECT count(*) AS \"count!\", max(at) AS last_at FROM sign_in_attempts
-         WHERE address = $1::text::inet AND at > $3 AND id <> $2 AND outcome IN ('open', 'failed')",
+         SELECT count(*) FILTER (WHERE outcome IN ('open', 'failed')) AS \"count!\",
+                max(at) FILTER (WHERE outcome IN ('open', 'failed')) AS last_at,
+                count(*) FILTER (WHERE outcome = 'refused' AND at > $4) AS \"refused!\"
+         FROM sign_in_attempts WHERE address = $1::text::inet AND at > $3 AND id <> $2",
         address.to_string() as String,
         this,
-        since
+        since,
+        a_minute_ago
     )
     .fetch_one(db)
     .await?;
-    Ok(Seen { count: row.count, last_at: row.last_at })
+    Ok((Seen { count: row.count, last_at: row.last_at }, row.refused > 0))
 }
 
 /// Says how an attempt ended.
@@ -121,9 +125,11 @@ pub async fn set_outcome(db: impl PgExecutor<'_>, id: i64, outcome: AttemptOutco
 /// # Errors
 /// [`super::StoreError`].
 pub async fn delete_older_than(db: impl PgExecutor<'_>, now: OffsetDateTime, age: Duration) -> Result<u64> {
-    let done =
-        query!("/* admin sign_in_attempts::delete_older_than */ DELETE FROM sign_in_attempts WHERE at <= $1", now - age)
-            .execute(db)
-            .await?;
+    let done = query!(
+        "/* admin sign_in_attempts::delete_older_than */ DELETE FROM sign_in_attempts WHERE at <= $1",
+        now - age
+    )
+    .execute(db)
+    .await?;
     Ok(done.rows_affected())
 }
