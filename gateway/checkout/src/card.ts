@@ -18,11 +18,22 @@ let page: { readonly port: MessagePort; readonly origin: string } | undefined;
 const tokens = new TokenClient(root.dataset["publishableKey"] ?? "", root.dataset["vaultIdentity"] ?? "");
 const form = new CardForm(messages, (event) => {
   if (event === "focus") tokens.warmUp();
-  send(event === "change" ? { type: "change", state: form.state() } : { type: event });
+  if (event === "change") sendChange();
+  else send({ type: event });
 });
 
 function send(message: ToPage): void {
   page?.port.postMessage(message);
+}
+
+/** Measured now, and not when the browser next draws: it does not draw a frame that is scrolled out of sight. */
+function sendHeight(): void {
+  send({ type: "height", px: Math.ceil(root.getBoundingClientRect().height) });
+}
+
+function sendChange(): void {
+  send({ type: "change", state: form.state() });
+  sendHeight();
 }
 
 function setTheme(theme: string): void {
@@ -55,7 +66,7 @@ async function createToken(id: number, name: string | null, origin: string): Pro
   }
   const card = form.read();
   if (!("number" in card)) {
-    send({ type: "change", state: form.state() });
+    sendChange();
     send({ type: "failed", id, error: card });
     return;
   }
@@ -70,7 +81,7 @@ async function createToken(id: number, name: string | null, origin: string): Pro
     send({ type: "failed", id, error: described });
   } finally {
     form.setBusy(false);
-    send({ type: "change", state: form.state() });
+    sendChange();
   }
 }
 
@@ -87,7 +98,7 @@ function receive(message: ToFrame, origin: string): void {
       break;
     case "clear":
       form.clear();
-      send({ type: "change", state: form.state() });
+      sendChange();
       break;
   }
 }
@@ -102,8 +113,8 @@ function meetPage(): void {
     page = { port, origin };
     port.onmessage = ({ data }: MessageEvent<ToFrame>) => receive(data, origin);
     send({ type: "ready" });
-    send({ type: "change", state: form.state() });
-    new ResizeObserver(() => send({ type: "height", px: Math.ceil(root.getBoundingClientRect().height) })).observe(root);
+    sendChange();
+    new ResizeObserver(sendHeight).observe(root);
   });
   // To whoever frames us: it says nothing, and the answer is checked.
   window.parent.postMessage({ kura: "hello", version: VERSION } satisfies Hello, "*");

@@ -62,6 +62,8 @@ macro_rules! texts {
 
 texts! {
     event: "ハーバーシティ・ハーフマラソン 2027", "Harbour City Half Marathon 2027";
+    event_first: "ハーバーシティ・", "Harbour City";
+    event_rest: "ハーフマラソン 2027", "Half Marathon 2027";
     event_short: "ハーバーシティ・ハーフ", "Harbour City Half";
     tagline: "夜明けの港を出て、大橋を渡り、海沿いを帰る 21.0975 km。", "Out of the harbour at dawn, over the great bridge, home along the sea. 21.0975 km.";
     edition: "第12回 市民マラソン", "12th citizens’ race";
