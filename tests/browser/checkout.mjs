@@ -219,6 +219,79 @@ await watched("enter key", async (page) => {
   check("enter key: pays from within the card's fields", true);
 });
 
+await watched("older browser", async (page, requests, context) => {
+  // WebCrypto as it was before it knew X25519.
+  await context.addInitScript(() => {
+    const { generateKey } = SubtleCrypto.prototype;
+    SubtleCrypto.prototype.generateKey = function older(algorithm, ...rest) {
+      if (algorithm.name === "X25519") return Promise.reject(new DOMException("unknown algorithm", "NotSupportedError"));
+      return generateKey.call(this, algorithm, ...rest);
+    };
+  });
+  check("older browser: pays", (await payWith(page, {})) === "paid");
+  const { body } = requests.find(({ url }) => url === `${kura.gateway}/v1/tokens`);
+  // An encapsulated key is a P-256 point of 65 bytes, not 32 bytes of X25519.
+  check("older browser: the card was sealed to the P-256 key", Buffer.from(JSON.parse(body).card.sealed_box.enc, "base64url").length === 65);
+  checkWire("older browser", requests, PAN, CVC);
+});
+
+/** A part in which answers of the gateway are tampered with; the browser may grumble about them in its console. */
+async function tampered(name, run) {
+  await part(name, async () => {
+    const { context, requests } = await watchedContext(browser);
+    const page = await context.newPage();
+    const tokensAsked = () => requests.filter(({ method, url }) => method === "POST" && url === `${kura.gateway}/v1/tokens`).length;
+    const pay = async () => {
+      await openForm(page);
+      await fillPerson(page);
+      await typeCard(page);
+      await page.locator("#pay").click();
+    };
+    try {
+      await run({ page, pay, tokensAsked, problem: page.locator("#card-problem:not(:empty)") });
+    } finally {
+      await context.close();
+    }
+  });
+}
+
+await tampered("false keys", async ({ page, pay, tokensAsked, problem }) => {
+  // Keys that somebody put in the place of the vault's, under the vault's old signature.
+  await page.route(`${kura.gateway}/checkout/sealing_keys`, async (route) => {
+    const response = await route.fetch();
+    const signed = await response.json();
+    signed.payload = signed.payload.replace(/"public_key":"./g, (start) => start.slice(0, -1) + (start.endsWith("A") ? "B" : "A"));
+    await route.fulfill({ response, json: signed });
+  });
+  await pay();
+  await problem.waitFor();
+  check("false keys: the card is not sealed to them", /暗号化できない/.test(await problem.innerText()) && tokensAsked() === 0);
+});
+
+await tampered("expired key", async ({ page, pay, tokensAsked }) => {
+  let first = true;
+  await page.route(`${kura.gateway}/v1/tokens`, async (route) => {
+    if (!first) return route.continue();
+    first = false;
+    const error = { type: "invalid_request_error", code: "sealing_key_expired", message: "expired" };
+    return route.fulfill({ status: 400, json: { error } });
+  });
+  await pay();
+  await page.waitForSelector("[data-outcome=paid]");
+  check("expired key: sealed anew to a new key, and paid", tokensAsked() === 2);
+});
+
+await tampered("no connection", async ({ page, pay, problem }) => {
+  await page.route(`${kura.gateway}/v1/tokens`, (route) => route.abort());
+  await pay();
+  await problem.waitFor();
+  check("no connection: says so", /接続できません/.test(await problem.innerText()));
+  await page.unroute(`${kura.gateway}/v1/tokens`);
+  await page.locator("#pay").click();
+  await page.waitForSelector("[data-outcome=paid]");
+  check("no connection: pays when it is back, with the card still there", true);
+});
+
 await part("strangers", async () => {
   // A page of another origin can't have the frame: the browser refuses to show it (frame-ancestors).
   const context = await browser.newContext();

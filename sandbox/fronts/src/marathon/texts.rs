@@ -94,7 +94,7 @@ texts! {
     card_away: "カード入力欄を読み込めませんでした。少し待ってから、ページを再読み込みしてください。", "The card fields could not be loaded. Please wait a moment and reload the page.";
     no_script: "カード情報をこの端末で暗号化するため、JavaScript を有効にしてください。", "Please turn JavaScript on: your card is encrypted on this device by it.";
     summary: "お申込み内容", "Summary";
-    fee: "参加費", "Entry fee";
+    fee: "参加費", "entry";
     fee_note: "計測チップ・完走タオル・保険料込み", "Timing chip, finisher’s towel and insurance included";
     total: "お支払い合計（税込）", "Total, tax included";
     pay: "を支払って申し込む", "Pay";
