@@ -1,1 +1,26 @@
-//! stub
+//! The gateway: Kura's public zone. Merchant API, checkout files, control plane.
+//!
+//! Purpose: it authenticates merchants, keeps payments and their books, and asks the vault to *use* cards.
+//! What may enter: tokens, sealed boxes, amounts, the merchant's own data. What may leave: the same, BIN and last four.
+//! What never does either: a PAN, a CVC, or any key that could open one. Raw card data is refused at the edge.
+//!
+//! A request walks `edge → routes → domain → store / vault_client` and back out once. Handlers have five beats: extract,
+//! load, decide, effect, render. The two ideas that keep money safe are in [`request_ids`] and [`money_path`].
+#![forbid(unsafe_code)]
+
+pub mod api_key;
+pub mod app;
+pub mod codes;
+pub mod config;
+pub mod domain;
+pub mod edge;
+pub mod error;
+pub mod merchants;
+pub mod money_path;
+pub mod recovery;
+pub mod render;
+pub mod request_ids;
+pub mod routes;
+pub mod secret;
+pub mod store;
+pub mod vault_client;

@@ -1,2 +1,116 @@
-//! stub
-fn main() {}
+//! `kura-gateway --config FILE serve | migrate | add-merchant`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use kura_gateway::app::App;
+use kura_gateway::config::Config;
+use kura_gateway::secret::Secrets;
+use kura_gateway::store::MIGRATIONS;
+use kura_gateway::{merchants, recovery};
+use kura_platform::database::DatabaseConfig;
+use kura_platform::health::Health;
+use kura_platform::{config, harden, serve, telemetry};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Parser)]
+#[command(name = "kura-gateway", version, about = "Kura's public zone: merchant API and checkout")]
+struct Cli {
+    /// The configuration file.
+    #[arg(long)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve,
+    /// Bring the database to this program's schema, as the role that owns it.
+    Migrate {
+        /// The owner's connection, without a password.
+        #[arg(long)]
+        database_url: String,
+        /// A file with the owner's password.
+        #[arg(long)]
+        password_file: PathBuf,
+    },
+    /// Add a merchant, and show its keys this once.
+    AddMerchant {
+        /// The merchant's name.
+        #[arg(long)]
+        name: String,
+        /// An origin whose pages may show the card fields, such as https://shop.example. May be given more than once.
+        #[arg(long = "origin")]
+        origins: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match try_main() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "stopped");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_main() -> Result<(), Failure> {
+    harden::this_process()?;
+    let cli = Cli::parse();
+    telemetry::init("gateway");
+    let config: Config = config::load(&cli.config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve => run(config).await,
+            Command::Migrate { database_url, password_file } => migrate(database_url, password_file).await,
+            Command::AddMerchant { name, origins } => add_merchant(config, &name, &origins).await,
+        }
+    })
+}
+
+async fn run(config: Config) -> Result<(), Failure> {
+    let health = Health::starting();
+    let secrets = Secrets::read(&config.secret_file)?;
+    let public = serve::bind(config.public_listener)?;
+    let control = serve::bind(config.control_plane)?;
+    let control_tls = config.tls.server_for::<kura_platform::tls::Admin>()?;
+    let pool = config.database.connect(&MIGRATIONS).await?;
+    let app = App::new(&config, pool.clone(), secrets, health.clone())?;
+
+    let handle = serve::handle_until_signal();
+    let workers = [
+        tokio::spawn(recovery::run(app.clone(), config.recovery.clone())),
+        tokio::spawn(recovery::tidy(app.clone())),
+    ];
+    health.set_ready(true);
+    tracing::info!(public = %config.public_listener, control = %config.control_plane, "ready");
+    tokio::try_join!(
+        serve::plain(public, app.public_router(), handle.clone()),
+        serve::mutual_tls(control, control_tls, app.control_router(), handle),
+    )?;
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    pool.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn migrate(url: String, password_file: PathBuf) -> Result<(), Failure> {
+    DatabaseConfig { url, password_file, max_connections: 1 }.migrate(&MIGRATIONS).await?;
+    tracing::info!("the schema is up to date");
+    Ok(())
+}
+
+#[allow(clippy::print_stdout)] // This command's answer.
+async fn add_merchant(config: Config, name: &str, origins: &[String]) -> Result<(), Failure> {
+    let secrets = Secrets::read(&config.secret_file)?;
+    let pool = config.database.connect(&MIGRATIONS).await?;
+    let made = merchants::add(&pool, &secrets, name, origins).await?;
+    println!("{}", serde_json::to_string(&made)?);
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The process's shared state, and the two routers that are built over it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use kura_platform::health::Health;
+use kura_platform::tls::TlsError;
+use sqlx::postgres::PgPool;
+use url::Url;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::edge::auth::KeyCache;
+use crate::edge::limits::Limits;
+use crate::routes;
+use crate::routes::checkout::sealing_keys::SealingKeyCache;
+use crate::secret::Secrets;
+use crate::vault_client::VaultClient;
+
+/// Shared by every request.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What is shared.
+pub struct Inner {
+    /// As which we are known, without a slash at the end.
+    pub public_url: String,
+    /// Its origin: the only one that the card fields send from.
+    pub public_origin: String,
+    /// Whether shoppers come over TLS.
+    pub https: bool,
+    /// Base64url of a P-256 point.
+    pub vault_identity: String,
+    /// The database, as the service's role.
+    pub pool: PgPool,
+    /// The way to the vault.
+    pub vault: VaultClient,
+    /// Derived keys.
+    pub secrets: Secrets,
+    /// API keys seen within the last second.
+    pub keys: KeyCache,
+    /// The vault's sealing keys, for some seconds.
+    pub sealing_keys: SealingKeyCache,
+    /// Rate limits and the limit on requests at once.
+    pub limits: Limits,
+    /// This process, by its start: tells a row of a dead process from one of ours.
+    pub instance: Uuid,
+    /// How long an attempt may be under way before the worker asks.
+    pub recover_after: Duration,
+    /// What the control plane says of us.
+    pub health: Health,
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the state together.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the certificates can't be used.
+    pub fn new(config: &Config, pool: PgPool, secrets: Secrets, health: Health) -> Result<Self, TlsError> {
+        let timeout = Duration::from_millis(config.vault.timeout_ms);
+        Ok(Self(Arc::new(Inner {
+            public_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
+            public_origin: origin_of(&config.public_url),
+            https: config.public_url.scheme() == "https",
+            vault_identity: config.vault_identity.clone(),
+            pool,
+            vault: VaultClient::new(&config.tls, config.vault.address, timeout)?,
+            secrets,
+            keys: KeyCache::default(),
+            sealing_keys: SealingKeyCache::default(),
+            limits: Limits::new(&config.rate_limits),
+            instance: Uuid::from_bytes(kura_platform::random::time_ordered()),
+            recover_after: Duration::from_millis(config.recovery.after_ms),
+            health,
+        })))
+    }
+
+    /// Where an error code is explained.
+    pub fn docs_url(&self) -> String {
+        format!("{}{}", self.public_url, routes::pages::ERRORS_PATH)
+    }
+
+    /// For merchants and shoppers.
+    pub fn public_router(&self) -> Router {
+        routes::public(self.clone())
+    }
+
+    /// For the console, over mutual TLS.
+    pub fn control_router(&self) -> Router {
+        routes::control::router(self.clone())
+    }
+}
+
+/// Scheme, host and port as browsers write them in `Origin`.
+pub fn origin_of(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An application with no database and no vault behind it: what the edge refuses never gets that far.
+    pub(crate) fn without_backends() -> App {
+        app_limited(1_000, 1_000)
+    }
+
+    /// The same, with limits of one's choice.
+    pub(crate) fn app_limited(per_address: u32, per_key: u32) -> App {
+        let number = |value: u32| std::num::NonZeroU32::new(value).unwrap();
+        let limits = crate::config::RateLimits {
+            per_address_per_second: number(1),
+            per_address_burst: number(per_address),
+            per_key_per_second: number(1),
+            per_key_burst: number(per_key),
+        };
+        App(Arc::new(Inner {
+            public_url: "http://localhost:7101".into(),
+            public_origin: "http://localhost:7101".into(),
+            https: false,
+            vault_identity: "identity".into(),
+            pool: sqlx::postgres::PgPoolOptions::new()
+                .acquire_timeout(Duration::from_millis(50))
+                .connect_lazy("postgres://localhost:1/none")
+                .unwrap(),
+            vault: VaultClient::unreachable(),
+            secrets: crate::secret::for_tests(),
+            keys: KeyCache::default(),
+            sealing_keys: SealingKeyCache::default(),
+            limits: Limits::new(&limits),
+            instance: Uuid::from_bytes([1; 16]),
+            recover_after: Duration::from_secs(5),
+            health: Health::starting(),
+        }))
+    }
+}

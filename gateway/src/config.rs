@@ -1,0 +1,82 @@
+//! The configuration file of the gateway: `gateway.toml`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use kura_platform::database::DatabaseConfig;
+use kura_platform::tls::TlsConfig;
+use serde::Deserialize;
+use url::Url;
+
+/// Everything that the operator says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it runs.
+    pub environment: Environment,
+    /// Where merchants and shoppers connect.
+    pub public_listener: SocketAddr,
+    /// How they name it, such as `https://api.example`. Its origin is the one that the card fields live on.
+    pub public_url: Url,
+    /// Where the console connects, over mutual TLS.
+    pub control_plane: SocketAddr,
+    /// The vault's identity: a P-256 point, raw, base64url. Browsers check sealing keys against it.
+    pub vault_identity: String,
+    /// 32 random bytes as base64url text. Keys for hashing are derived from it.
+    pub secret_file: PathBuf,
+    /// This zone's certificate.
+    pub tls: TlsConfig,
+    /// This zone's database, as its own role.
+    pub database: DatabaseConfig,
+    /// The vault's data plane.
+    pub vault: VaultConfig,
+    /// How much one address and one key may ask.
+    pub rate_limits: RateLimits,
+    /// The worker that settles attempts whose end is not known.
+    pub recovery: RecoveryConfig,
+}
+
+/// Where a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// One machine, sample data.
+    Development,
+    /// Everything else.
+    Production,
+}
+
+/// How to reach the vault.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultConfig {
+    /// Its data plane.
+    pub address: SocketAddr,
+    /// How long to wait for an answer. Longer than the vault waits for the network.
+    pub timeout_ms: u64,
+}
+
+/// Token buckets: so many a second, so many at once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimits {
+    /// Of one source address.
+    pub per_address_per_second: NonZeroU32,
+    /// Of one source address, at once.
+    pub per_address_burst: NonZeroU32,
+    /// Of one API key.
+    pub per_key_per_second: NonZeroU32,
+    /// Of one API key, at once.
+    pub per_key_burst: NonZeroU32,
+}
+
+/// When the recovery worker looks, and at what.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryConfig {
+    /// Pause between two looks.
+    pub every_ms: u64,
+    /// How long an attempt may be under way before the worker asks about it.
+    pub after_ms: u64,
+}

@@ -1,0 +1,5 @@
+//! What the business decides, without I/O: the PaymentIntent's state machine, what is booked, how payers are masked.
+
+pub mod books;
+pub mod mask;
+pub mod payment_intent;

@@ -1,0 +1,181 @@
+//! Who asks: the API key in the Authorization header, as Bearer or as the user name of Basic.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, header};
+use data_encoding::BASE64;
+use zeroize::Zeroizing;
+
+use crate::api_key::{ApiKey, KeyHash, KeyKind, shown_prefix};
+use crate::app::App;
+use crate::codes::Code;
+use crate::error::{ApiError, ApiResult};
+use crate::store::Tenant;
+use crate::store::api_keys::{self, KeyRow};
+
+/// How long a key is believed without asking the database: a revocation is in force within a second.
+const BELIEVED_FOR: Duration = Duration::from_millis(900);
+/// Keys remembered at the most.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// Witness: this request came with a valid key. Only [`authenticate`] makes one.
+#[derive(Clone)]
+pub struct AuthenticatedMerchant {
+    tenant: Tenant,
+    key: Arc<KeyRow>,
+    publishable: Option<Arc<str>>,
+}
+
+impl fmt::Debug for AuthenticatedMerchant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticatedMerchant").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+impl AuthenticatedMerchant {
+    /// Whose data it may touch, in which mode.
+    pub fn tenant(&self) -> Tenant {
+        self.tenant
+    }
+
+    /// With which kind of key.
+    pub fn kind(&self) -> KeyKind {
+        self.key.kind
+    }
+
+    /// The pages that may make tokens.
+    pub fn allowed_origins(&self) -> &[String] {
+        &self.key.allowed_origins
+    }
+
+    /// The publishable key itself, which is public. `None` behind a secret key.
+    pub fn publishable_key(&self) -> Option<&str> {
+        self.publishable.as_deref()
+    }
+}
+
+/// Keys that were valid less than a second ago.
+#[derive(Default)]
+pub struct KeyCache(Mutex<HashMap<KeyHash, (Instant, Arc<KeyRow>)>>);
+
+impl KeyCache {
+    fn find(&self, hash: KeyHash) -> Option<Arc<KeyRow>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, row) = known.get(&hash)?;
+        (since.elapsed() < BELIEVED_FOR).then(|| Arc::clone(row))
+    }
+
+    fn insert(&self, hash: KeyHash, since: Instant, row: Arc<KeyRow>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_REMEMBERED {
+            known.clear();
+        }
+        known.insert(hash, (since, row));
+    }
+}
+
+/// Who asks?
+///
+/// # Errors
+/// 401, which shows no more of a wrong key than its prefix.
+pub async fn authenticate(app: &App, headers: &HeaderMap) -> ApiResult<AuthenticatedMerchant> {
+    let presented = presented_key(headers)?;
+    let key = ApiKey::parse(&presented).ok_or_else(|| invalid(&presented))?;
+    let row = look_up(app, &key).await?.ok_or_else(|| invalid(&presented))?;
+    Ok(AuthenticatedMerchant {
+        tenant: Tenant::new(row.merchant, row.livemode),
+        publishable: key.publishable_text().map(Arc::from),
+        key: row,
+    })
+}
+
+/// What a valid key stands for, at most a second old.
+pub async fn look_up(app: &App, key: &ApiKey) -> ApiResult<Option<Arc<KeyRow>>> {
+    let hash = key.hash(&app.secrets.api_keys);
+    if let Some(row) = app.keys.find(hash) {
+        return Ok(Some(row));
+    }
+    // Counted from before the question: what it answers may be as old as that.
+    let asked = Instant::now();
+    let row = api_keys::find(&app.pool, hash).await?;
+    Ok(row.filter(|row| row.kind == key.kind() && row.livemode == key.livemode()).map(|row| {
+        let row = Arc::new(row);
+        app.keys.insert(hash, asked, Arc::clone(&row));
+        row
+    }))
+}
+
+fn invalid(presented: &str) -> ApiError {
+    match shown_prefix(presented) {
+        "" => ApiError::new(Code::ApiKeyInvalid),
+        prefix => ApiError::with_message(Code::ApiKeyInvalid, format!("Invalid API key provided: {prefix}***.")),
+    }
+}
+
+fn presented_key(headers: &HeaderMap) -> ApiResult<Zeroizing<String>> {
+    let missing = || ApiError::new(Code::ApiKeyMissing);
+    let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let (scheme, rest) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
+        return Ok(Zeroizing::new(rest.to_owned()));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(missing());
+    }
+    let decoded = BASE64.decode(rest.as_bytes()).map(Zeroizing::new).map_err(|_| missing())?;
+    let text = std::str::from_utf8(&decoded).map_err(|_| missing())?;
+    let (user, _) = text.split_once(':').unwrap_or((text, ""));
+    if user.is_empty() { Err(missing()) } else { Ok(Zeroizing::new(user.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn presented(value: &str) -> Result<String, Code> {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", value.parse().unwrap());
+        presented_key(&headers).map(|key| key.to_string()).map_err(|error| error.code())
+    }
+
+    /// Bearer and Basic, in either case of the scheme; everything else is no key at all.
+    #[test]
+    fn keys_come_as_bearer_or_basic() {
+        assert_eq!(presented("Bearer sk_test_x"), Ok("sk_test_x".into()));
+        assert_eq!(presented("bearer sk_test_x"), Ok("sk_test_x".into()));
+        assert_eq!(presented(&format!("Basic {}", BASE64.encode(b"sk_test_x:"))), Ok("sk_test_x".into()));
+        for bad in ["sk_test_x", "Bearer ", "Basic !!!", "Digest x", "Basic Og=="] {
+            assert_eq!(presented(bad), Err(Code::ApiKeyMissing), "{bad}");
+        }
+    }
+
+    /// A wrong key is never echoed, only the prefix that all keys share.
+    #[test]
+    fn wrong_keys_are_not_echoed() {
+        let body = invalid("sk_test_hunter2").body("").to_string();
+        assert!(body.contains("sk_test_***") && !body.contains("hunter2"));
+        assert!(!invalid("hunter2").body("").to_string().contains("hunter2"));
+    }
+
+    /// What is in the cache is believed, and not for longer than a second.
+    #[test]
+    fn a_key_is_believed_for_less_than_a_second() {
+        let cache = KeyCache::default();
+        let row = Arc::new(KeyRow {
+            merchant: kura_wire::ids::MerchantId::from_bytes([1; 16]),
+            kind: KeyKind::Secret,
+            livemode: false,
+            allowed_origins: Vec::new(),
+        });
+        let hash = KeyHash([1; 32]);
+        cache.insert(hash, Instant::now(), Arc::clone(&row));
+        assert!(cache.find(hash).is_some());
+        let Some(old) = Instant::now().checked_sub(Duration::from_secs(1)) else { return };
+        cache.insert(hash, old, row);
+        assert!(cache.find(hash).is_none());
+    }
+}

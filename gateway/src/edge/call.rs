@@ -1,0 +1,285 @@
+//! One shape for all endpoints of the API: a query (GET) or a command (POST), as a function from a context and parameters to
+//! a JSON object.
+//!
+//! A command runs on a task of its own, so a merchant who hangs up half-way doesn't leave a payment half-way.
+
+use std::future::Future;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use http_body_util::BodyExt;
+use kura_wire::ids::RequestId;
+use serde_json::{Map, Value};
+
+use super::auth::{AuthenticatedMerchant, authenticate};
+use super::idempotency::{self, Admission};
+use super::params::Params;
+use super::{body, pan_guard};
+use crate::api_key::KeyKind;
+use crate::app::App;
+use crate::codes::Code;
+use crate::error::{ApiError, ApiResult};
+use crate::request_ids::RequestIds;
+use crate::store::Tenant;
+use crate::store::idempotency::RowKey;
+
+/// Everything about a request but its parameters.
+#[derive(Clone)]
+pub struct Context {
+    /// The process's state.
+    pub app: App,
+    /// Who asks.
+    pub merchant: AuthenticatedMerchant,
+    /// This request.
+    pub request_id: RequestId,
+    /// Its `Origin` header.
+    pub origin: Option<String>,
+    /// Nobody ran this request before. Otherwise some of what it makes may be there already.
+    pub first_run: bool,
+    seed: [u8; crate::request_ids::SEED_LEN],
+    path_id: String,
+}
+
+impl Context {
+    /// Whose data, in which mode.
+    pub fn tenant(&self) -> Tenant {
+        self.merchant.tenant()
+    }
+
+    /// The `{id}` of the path, parsed.
+    ///
+    /// # Errors
+    /// 404 when it is not even well-formed: an absent object is absent.
+    pub fn id<T: std::str::FromStr>(&self, what: &str) -> ApiResult<T> {
+        self.path_id.parse().map_err(|_| ApiError::missing(what, "id"))
+    }
+
+    /// The `{id}` of the path, as it is.
+    pub fn raw_id(&self) -> &str {
+        &self.path_id
+    }
+
+    /// The ids that this request may hand out.
+    pub fn ids(&self) -> RequestIds<'_> {
+        RequestIds::new(&self.app.secrets.ids, self.seed)
+    }
+
+    /// For the vault.
+    pub fn vault_context(&self) -> kura_wire::vault::Context {
+        kura_wire::vault::Context {
+            request_id: self.request_id,
+            merchant: self.tenant().merchant(),
+            livemode: self.tenant().livemode(),
+        }
+    }
+}
+
+/// Everything that both kinds have in common.
+async fn context(app: &App, parts: &Parts, path: &RawPathParams) -> ApiResult<Context> {
+    let merchant = authenticate(app, &parts.headers).await?;
+    let request_id = parts.extensions.get::<RequestId>().copied();
+    let origin = parts.headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
+    Ok(Context {
+        app: app.clone(),
+        merchant,
+        request_id: request_id.ok_or_else(|| ApiError::internal("a request without an id"))?,
+        origin,
+        first_run: true,
+        seed: kura_platform::random::bytes(),
+        path_id: path.iter().next().map_or_else(String::new, |(_, id)| id.to_owned()),
+    })
+}
+
+fn require(merchant: &AuthenticatedMerchant, kind: KeyKind) -> ApiResult<()> {
+    match (merchant.kind(), kind) {
+        (KeyKind::Publishable, KeyKind::Secret) => Err(ApiError::new(Code::SecretKeyRequired)),
+        (KeyKind::Secret, KeyKind::Publishable) => Err(ApiError::new(Code::PublishableKeyRequired)),
+        _ => Ok(()),
+    }
+}
+
+/// A GET endpoint for secret keys.
+pub fn query<F, Fut>(work: F) -> MethodRouter<App>
+where
+    F: Fn(Context, Params) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
+{
+    get(move |State(app): State<App>, path: RawPathParams, request: Request| {
+        let work = work.clone();
+        async move {
+            let (parts, _) = request.into_parts();
+            let run = async {
+                let context = context(&app, &parts, &path).await?;
+                require(&context.merchant, KeyKind::Secret)?;
+                let tree = body::parse_form(parts.uri.query().unwrap_or_default().as_bytes())?;
+                search(&tree)?;
+                work(context, Params::new(tree)).await
+            };
+            match run.await {
+                Ok(value) => json(StatusCode::OK, value.to_string()),
+                Err(error) => error.into_response(),
+            }
+        }
+    })
+}
+
+/// A POST endpoint for secret keys.
+pub fn command<F, Fut>(work: F) -> MethodRouter<App>
+where
+    F: Fn(Context, Params) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
+{
+    command_for(KeyKind::Secret, work)
+}
+
+/// A POST endpoint for keys of one kind.
+pub fn command_for<F, Fut>(kind: KeyKind, work: F) -> MethodRouter<App>
+where
+    F: Fn(Context, Params) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
+{
+    post(move |State(app): State<App>, path: RawPathParams, request: Request| {
+        let work = work.clone();
+        async move {
+            match receive(&app, kind, &path, request).await {
+                Ok(received) => run_command(received, work).await,
+                Err(error) => error.into_response(),
+            }
+        }
+    })
+}
+
+/// A command that may run as far as its form goes.
+struct Received {
+    context: Context,
+    tree: Map<String, Value>,
+    key: Option<String>,
+    fingerprint: [u8; 32],
+}
+
+async fn receive(app: &App, kind: KeyKind, path: &RawPathParams, request: Request) -> ApiResult<Received> {
+    let (parts, body) = request.into_parts();
+    let context = context(app, &parts, path).await?;
+    require(&context.merchant, kind)?;
+    // The intake has read it; this can neither wait nor fail.
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_else(|_| Bytes::new());
+    let query = parts.uri.query().unwrap_or_default();
+    let mut tree = body::parse(&parts.headers, &body)?;
+    for (name, value) in body::parse_form(query.as_bytes())? {
+        if tree.insert(name, value).is_some() {
+            return Err(ApiError::with_message(Code::BodyMalformed, "Malformed parameters: one name in query and body."));
+        }
+    }
+    search(&tree)?;
+    let key = idempotency::key_of(&parts.headers)?;
+    let path = parts.uri.path().as_bytes();
+    let fingerprint = app.secrets.idempotency.tag(&[parts.method.as_str().as_bytes(), path, query.as_bytes(), &body]);
+    Ok(Received { context, tree, key, fingerprint })
+}
+
+fn search(tree: &Map<String, Value>) -> ApiResult<()> {
+    tree.iter().try_for_each(|(name, value)| {
+        let entry = Value::Object(std::iter::once((name.clone(), value.clone())).collect());
+        pan_guard::search_tree(&entry).map_err(|_| ApiError::new(Code::RawCardDataRefused))
+    })
+}
+
+async fn run_command<F, Fut>(received: Received, work: F) -> Response
+where
+    F: Fn(Context, Params) -> Fut + Send + 'static,
+    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
+{
+    let (app, request_id) = (received.context.app.clone(), received.context.request_id);
+    let (tenant, scope) = (received.context.tenant(), received.context.merchant.kind());
+    let key = received.key.clone();
+    let done = tokio::spawn(async move {
+        match received.key.clone() {
+            None => respond(&received.context, work(received.context.clone(), Params::new(received.tree)).await).0,
+            Some(key) => run_once(received, &key, work).await,
+        }
+    })
+    .await;
+    match done {
+        Ok(response) => response,
+        Err(error) => {
+            if let Some(key) = key {
+                let row = RowKey { tenant, scope, key: &key };
+                let failed = ApiError::new(Code::InternalError);
+                idempotency::conclude(&app, row, request_id, Err((&failed, ""))).await;
+            }
+            ApiError::internal(format_args!("a command ended early: {error}")).into_response()
+        }
+    }
+}
+
+async fn run_once<F, Fut>(received: Received, key: &str, work: F) -> Response
+where
+    F: Fn(Context, Params) -> Fut + Send + 'static,
+    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
+{
+    let mut context = received.context;
+    let app = context.app.clone();
+    let row = RowKey { tenant: context.tenant(), scope: context.merchant.kind(), key };
+    let request_id = context.request_id;
+    let mut response = match idempotency::admit(&app, row, received.fingerprint, request_id).await {
+        Err(error) => return error.into_response(),
+        Ok(Admission::Replay { status, body, original }) => replay(status, body, original),
+        Ok(Admission::Run { seed, first }) => {
+            (context.seed, context.first_run) = (seed, first);
+            let outcome = work(context.clone(), Params::new(received.tree)).await;
+            let (response, body, failed) = respond(&context, outcome);
+            let outcome = match &failed {
+                Some(error) => Err((error, body.as_str())),
+                None => Ok(body.as_str()),
+            };
+            idempotency::conclude(&app, row, request_id, outcome).await;
+            response
+        }
+    };
+    if let Ok(value) = HeaderValue::try_from(key) {
+        response.headers_mut().insert("idempotency-key", value);
+    }
+    response
+}
+
+/// The answer, its text (to be kept), and the error if it is one.
+fn respond(context: &Context, outcome: ApiResult<Value>) -> (Response, String, Option<ApiError>) {
+    match outcome {
+        Ok(value) => {
+            let body = value.to_string();
+            (json(StatusCode::OK, body.clone()), body, None)
+        }
+        Err(error) => {
+            let body = error.body(&context.app.docs_url()).to_string();
+            (error.clone().into_response(), body, Some(error))
+        }
+    }
+}
+
+fn replay(status: u16, body: String, original: RequestId) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, body);
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+    if let Ok(original) = HeaderValue::try_from(original.to_string()) {
+        headers.insert(HeaderName::from_static("original-request"), original);
+    }
+    response
+}
+
+fn json(status: StatusCode, body: String) -> Response {
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (status, headers, Body::from(body)).into_response()
+}
+
+/// A router that answers with envelopes where it has no route.
+pub fn with_fallbacks(router: Router<App>) -> Router<App> {
+    router
+        .fallback(|| async { ApiError::new(Code::UrlUnknown) })
+        .method_not_allowed_fallback(|| async { ApiError::new(Code::MethodNotAllowed) })
+}

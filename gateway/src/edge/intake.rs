@@ -1,0 +1,103 @@
+//! The first and the last room: every request is counted, named, bounded and searched here, and every answer dressed.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, Limited};
+use kura_wire::ids::RequestId;
+
+use super::body::MAX_BODY_LEN;
+use super::limits::Allowance;
+use super::{envelope, pan_guard};
+use crate::app::App;
+use crate::codes::Code;
+use crate::error::{ApiError, ApiResult};
+
+/// How long a body may take.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// How much of a body that is too large is still read and thrown away, so that its sender hears why.
+const MAX_DRAINED_LEN: usize = 8 * 1024 * 1024;
+
+/// Around every route.
+pub async fn run(State(app): State<App>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = RequestId::from_bytes(kura_platform::random::bytes());
+    let asked = envelope::Asked::of(id, request.headers());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let (allowance, response) = admit(&app, id, request, next).await;
+    let status = response.status().as_u16();
+    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(request_id = %id, %method, route, status, ms, "request");
+    envelope::dress(&app, &asked, allowance, response)
+}
+
+async fn admit(app: &App, id: RequestId, request: Request, next: Next) -> (Option<Allowance>, Response) {
+    let address = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    let mut allowance = match app.limits.take_for_address(address) {
+        Ok(allowance) => Some(allowance),
+        Err(error) => return (None, error.into_response()),
+    };
+    match app.limits.take_for_key(request.headers()) {
+        Some(Ok(left)) => allowance = Some(left),
+        Some(Err(error)) => return (None, error.into_response()),
+        None => {}
+    }
+    let passed = async {
+        let _place = app.limits.enter()?;
+        let mut request = searched(request).await?;
+        request.extensions_mut().insert(id);
+        Ok::<_, ApiError>(next.run(request).await)
+    };
+    (allowance, passed.await.unwrap_or_else(IntoResponse::into_response))
+}
+
+/// The request with its body read, if there is nothing in it that looks like a card.
+async fn searched(request: Request) -> ApiResult<Request> {
+    let (mut parts, body) = request.into_parts();
+    let refused = |_| ApiError::new(Code::RawCardDataRefused);
+    pan_guard::search_head(&parts.uri, &parts.headers).map_err(refused)?;
+    let body = read(&parts.headers, body).await?;
+    let card_free = pan_guard::search(&parts.uri, &parts.headers, &body).map_err(refused)?;
+    parts.extensions.insert(card_free);
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> ApiResult<Bytes> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse::<usize>().ok());
+    if announced == Some(0) {
+        return Ok(Bytes::new());
+    }
+    let reading = async {
+        if announced.is_some_and(|len| len > MAX_BODY_LEN) {
+            drain(body).await;
+            return Err(ApiError::new(Code::BodyTooLarge));
+        }
+        let mut limited = Limited::new(body, MAX_BODY_LEN);
+        match (&mut limited).collect().await {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::new(Code::BodyTooLarge)),
+            Err(_) => Err(ApiError::new(Code::BodyMalformed)),
+        }
+    };
+    tokio::time::timeout(BODY_DEADLINE, reading).await.unwrap_or_else(|_| Err(ApiError::new(Code::BodyTimeout)))
+}
+
+/// A sender that is still writing would see a broken connection instead of the answer.
+async fn drain(mut body: Body) {
+    let mut read = 0;
+    while read < MAX_DRAINED_LEN {
+        match body.frame().await {
+            Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) | None => return,
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The way of every movement of money: written down, asked once, written down again.
+//!
+//! 1. [`open`], in the caller's transaction: the attempt's row, with its id and network reference, and the payment
+//!    `processing`. After this commit the attempt can't be forgotten.
+//! 2. [`carry_out`]: the vault is asked, outside any transaction, once.
+//! 3. [`settle`]: in one transaction the attempt's end, the payment, the charge or refund, the books, the timeline. Whoever
+//!    comes first settles (the request or the recovery worker); the other finds it done.
+//!
+//! Where the end is not known there is no third step: the payment stays `processing` until the worker knows.
+
+use kura_platform::clock;
+use kura_wire::card::{CvcCheck, DeclineCode};
+use kura_wire::ids::{CardToken, RequestId};
+use kura_wire::money::{Money, parse_currency};
+use kura_wire::vault::{Authorize, Context, FollowUp, Outcome, VaultErrorCode};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::app::App;
+use crate::codes::Code;
+use crate::domain::books::Movement;
+use crate::domain::payment_intent::{End, Event, InFlight, Progress};
+use crate::error::{ApiError, ApiResult};
+use crate::store::attempts::{self, Attempt, Kind, State};
+use crate::store::charges::{self, Charge};
+use crate::store::payment_intents::{self, Intent, LastError};
+use crate::store::timeline::{self, Entry};
+use crate::store::{Tenant, begin, cards, refunds, transfers};
+use crate::vault_client::VaultFailure;
+
+/// How an attempt ended, with what the network said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Yes.
+    Approved {
+        /// Field 38.
+        approval_code: String,
+        /// The security code's check.
+        cvc_check: CvcCheck,
+    },
+    /// No.
+    Declined {
+        /// Why.
+        decline_code: DeclineCode,
+        /// Field 39.
+        response_code: String,
+        /// The security code's check.
+        cvc_check: CvcCheck,
+    },
+    /// It did not happen.
+    Reversed,
+    /// The vault refused before anything was sent.
+    Unsent(VaultFailure),
+}
+
+impl Ending {
+    /// What the vault's answer means. `None`: nothing is known yet.
+    pub fn of(answer: Result<Outcome, VaultFailure>) -> Option<Self> {
+        match answer {
+            Ok(Outcome::Approved { approval_code, cvc_check }) => Some(Self::Approved { approval_code, cvc_check }),
+            Ok(Outcome::Declined { decline_code, response_code, cvc_check }) => {
+                Some(Self::Declined { decline_code, response_code, cvc_check })
+            }
+            Ok(Outcome::Reversed) => Some(Self::Reversed),
+            Ok(Outcome::Unknown) => None,
+            Err(failure) if failure.surely_unsent() => Some(Self::Unsent(failure)),
+            Err(_) => None,
+        }
+    }
+
+    fn end(&self) -> End {
+        match self {
+            Self::Approved { .. } => End::Approved,
+            Self::Declined { .. } => End::Declined,
+            Self::Reversed => End::Reversed,
+            // The card itself was refused: there is no use in asking again with it.
+            Self::Unsent(VaultFailure::Refused(
+                VaultErrorCode::TokenUsed | VaultErrorCode::TokenUnknown | VaultErrorCode::CardExpired,
+            )) => End::Reversed,
+            Self::Unsent(_) => End::Unsent,
+        }
+    }
+
+    fn state(&self) -> State {
+        match self {
+            Self::Approved { .. } => State::Approved,
+            Self::Declined { .. } => State::Declined,
+            Self::Reversed => State::Reversed,
+            Self::Unsent(_) => State::Unsent,
+        }
+    }
+
+    fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Declined { decline_code, .. } => Some(decline_code.as_str()),
+            _ => None,
+        }
+    }
+}
+
+/// Writes an attempt down. Part of the transaction that sets the payment going.
+pub async fn open(app: &App, conn: &mut PgConnection, tenant: Tenant, attempt: &Attempt) -> ApiResult<()> {
+    attempts::insert(conn, tenant, attempt, attempt.created_at + app.recover_after).await?;
+    Ok(())
+}
+
+/// The timeline's entry for an attempt that was opened or has ended.
+pub fn entry(kind: &'static str, attempt: &Attempt, code: Option<&str>) -> Entry {
+    Entry {
+        kind,
+        attempt: Some(attempt.id),
+        network_reference: Some(attempt.network_reference.clone()),
+        amount_minor: Some(attempt.amount_minor),
+        code: code.map(str::to_owned),
+    }
+}
+
+/// How the call went.
+#[derive(Debug)]
+pub struct Carried {
+    /// The payment afterwards.
+    pub intent: Intent,
+    /// The end, if it is known.
+    pub ending: Option<Ending>,
+}
+
+/// Asks the vault, once, and settles what it says. `intent` is the payment as it was left when the attempt was opened.
+///
+/// # Errors
+/// The database's, after which the recovery worker settles.
+pub async fn carry_out(
+    app: &App,
+    context: Context,
+    tenant: Tenant,
+    attempt: &Attempt,
+    token: Option<CardToken>,
+    intent: Intent,
+) -> ApiResult<Carried> {
+    let request = context.request_id;
+    let answer = ask(app, context, attempt, token).await?;
+    let Some(ending) = Ending::of(answer) else { return Ok(Carried { intent, ending: None }) };
+    let intent = settle(app, tenant, attempt, &ending, Some(request)).await?;
+    Ok(Carried { intent, ending: Some(ending) })
+}
+
+async fn ask(
+    app: &App,
+    context: Context,
+    attempt: &Attempt,
+    token: Option<CardToken>,
+) -> ApiResult<Result<Outcome, VaultFailure>> {
+    let money = Money::new(attempt.amount_minor, parse_currency(&attempt.currency).map_err(ApiError::internal)?)
+        .map_err(ApiError::internal)?;
+    let network_reference = attempt.network_reference.clone();
+    let follow_up = |context, network_reference| {
+        let original = attempt.original.ok_or_else(|| ApiError::internal("a follow-up without its original"))?;
+        Ok::<_, ApiError>(FollowUp { context, attempt: attempt.id, network_reference, original, money })
+    };
+    Ok(match (attempt.kind, token) {
+        (Kind::Authorize, Some(token)) => {
+            let capture = attempt.capture;
+            let ask = Authorize { context, attempt: attempt.id, network_reference, token, money, capture };
+            app.vault.authorize(&ask).await
+        }
+        (Kind::Authorize, None) => return Err(ApiError::internal("an authorization without a token")),
+        (Kind::Capture, _) => app.vault.capture(&follow_up(context, network_reference)?).await,
+        (Kind::Void, _) => app.vault.void(&follow_up(context, network_reference)?).await,
+        (Kind::Refund, _) => app.vault.refund(&follow_up(context, network_reference)?).await,
+    })
+}
+
+/// Writes down how an attempt ended, and all that follows. Settling twice changes nothing.
+///
+/// # Errors
+/// The database's; nothing is written then.
+pub async fn settle(
+    app: &App,
+    tenant: Tenant,
+    attempt: &Attempt,
+    ending: &Ending,
+    request: Option<RequestId>,
+) -> ApiResult<Intent> {
+    let at = clock::now();
+    let mut tx = begin(&app.pool).await?;
+    let intent = payment_intents::lock(&mut tx, tenant, attempt.intent).await?;
+    let intent = intent.ok_or_else(|| ApiError::internal("an attempt without its payment"))?;
+    if !attempts::mark_settled(&mut tx, tenant, attempt.id, ending.state(), ending.code(), at).await? {
+        return Ok(intent);
+    }
+    let settling = Settling { tenant, attempt, ending, at };
+    let (intent, kind) = settling.write(&mut tx, intent).await?;
+    let resolved = request.is_none().then(|| entry("resolved", attempt, Some(ending.state().as_str())));
+    let entries: Vec<Entry> = resolved.into_iter().chain([entry(kind, attempt, ending.code())]).collect();
+    timeline::append(&mut tx, tenant, attempt.intent, request, at, &entries).await?;
+    tx.commit().await?;
+    Ok(intent)
+}
+
+/// One settlement, under the payment's lock.
+struct Settling<'a> {
+    tenant: Tenant,
+    attempt: &'a Attempt,
+    ending: &'a Ending,
+    at: OffsetDateTime,
+}
+
+impl Settling<'_> {
+    /// Writes it; gives the payment afterwards and the timeline's word.
+    async fn write(&self, conn: &mut PgConnection, intent: Intent) -> ApiResult<(Intent, &'static str)> {
+        let progress = self.progress(intent.progress)?;
+        let mut intent = Intent { progress, ..intent };
+        let kind = match self.attempt.kind {
+            Kind::Authorize => self.authorized(conn, &mut intent).await?,
+            Kind::Capture => self.captured(conn).await?,
+            Kind::Void => self.voided(conn, &mut intent).await?,
+            Kind::Refund => self.refunded(conn).await?,
+        };
+        payment_intents::update(conn, self.tenant, &intent).await?;
+        Ok((intent, kind))
+    }
+
+    fn progress(&self, before: Progress) -> ApiResult<Progress> {
+        let (amount, end) = (self.attempt.amount_minor, self.ending.end());
+        let (in_flight, event) = match self.attempt.kind {
+            Kind::Authorize => (Some(InFlight::Authorize), Event::Settled(end)),
+            Kind::Capture => (Some(InFlight::Capture(amount)), Event::Settled(end)),
+            Kind::Void => (Some(InFlight::Void), Event::Settled(end)),
+            Kind::Refund => (before.in_flight, Event::RefundSettled(amount, end)),
+        };
+        Progress { in_flight, ..before }.after(event).map_err(ApiError::internal)
+    }
+
+    async fn authorized(&self, conn: &mut PgConnection, intent: &mut Intent) -> ApiResult<&'static str> {
+        let attempt = self.attempt;
+        if self.ending.end() != End::Unsent {
+            cards::mark_token_used(conn, self.tenant, attempt.record, self.at).await?;
+        }
+        if let Some(charge) = self.charge(intent) {
+            charges::insert(conn, self.tenant, &charge).await?;
+            intent.latest_charge = Some(charge.id);
+        }
+        match self.ending {
+            Ending::Approved { .. } if attempt.capture => {
+                self.book(conn, Movement::Capture).await?;
+                Ok("succeeded")
+            }
+            Ending::Approved { .. } => Ok("authorized"),
+            Ending::Declined { decline_code, .. } => {
+                let code = Code::of_decline(decline_code.as_str());
+                self.failed(intent, code, Some(decline_code.as_str()));
+                Ok("declined")
+            }
+            Ending::Reversed => {
+                self.failed(intent, Code::ProcessingError, None);
+                Ok("reversed")
+            }
+            Ending::Unsent(_) => {
+                if self.ending.end() == End::Reversed {
+                    intent.card = None;
+                }
+                Ok("unsent")
+            }
+        }
+    }
+
+    fn failed(&self, intent: &mut Intent, code: Code, decline_code: Option<&str>) {
+        intent.card = None;
+        intent.last_error = Some(LastError {
+            code: code.as_str().to_owned(),
+            decline_code: decline_code.map(str::to_owned),
+            charge: decline_code.and(Some(self.attempt.charge)),
+            record: self.attempt.record,
+        });
+    }
+
+    /// The charge that the network's answer makes.
+    fn charge(&self, intent: &Intent) -> Option<Charge> {
+        let attempt = self.attempt;
+        let (succeeded, cvc_check) = match self.ending {
+            Ending::Approved { cvc_check, .. } => (true, *cvc_check),
+            Ending::Declined { cvc_check, .. } => (false, *cvc_check),
+            Ending::Reversed | Ending::Unsent(_) => return None,
+        };
+        let mut charge = Charge {
+            id: attempt.charge,
+            intent: attempt.intent,
+            attempt: attempt.id,
+            succeeded,
+            amount_minor: attempt.amount_minor,
+            currency: attempt.currency.clone(),
+            captured_minor: if succeeded && attempt.capture { attempt.amount_minor } else { 0 },
+            released_minor: 0,
+            refunded_minor: 0,
+            captured: succeeded && attempt.capture,
+            record: attempt.record,
+            customer: intent.customer,
+            approval_code: None,
+            response_code: None,
+            decline_code: None,
+            cvc_check: cvc_check.as_str().map(str::to_owned),
+            description: intent.description.clone(),
+            metadata: intent.metadata.clone(),
+            created_at: self.at,
+        };
+        match self.ending {
+            Ending::Approved { approval_code, .. } => charge.approval_code = Some(approval_code.clone()),
+            Ending::Declined { decline_code, response_code, .. } => {
+                charge.decline_code = Some(decline_code.as_str().to_owned());
+                charge.response_code = Some(response_code.clone());
+            }
+            Ending::Reversed | Ending::Unsent(_) => {}
+        }
+        Some(charge)
+    }
+
+    async fn captured(&self, conn: &mut PgConnection) -> ApiResult<&'static str> {
+        if self.ending.end() != End::Approved {
+            return Ok("capture_failed");
+        }
+        charges::mark_captured(conn, self.tenant, self.attempt.charge, self.attempt.amount_minor).await?;
+        self.book(conn, Movement::Capture).await?;
+        Ok("captured")
+    }
+
+    async fn voided(&self, conn: &mut PgConnection, intent: &mut Intent) -> ApiResult<&'static str> {
+        if self.ending.end() != End::Approved {
+            intent.cancellation_reason = None;
+            return Ok("cancel_failed");
+        }
+        charges::mark_voided(conn, self.tenant, self.attempt.charge).await?;
+        intent.canceled_at = Some(self.at);
+        Ok("canceled")
+    }
+
+    async fn refunded(&self, conn: &mut PgConnection) -> ApiResult<&'static str> {
+        let refund = self.attempt.refund.ok_or_else(|| ApiError::internal("a refund without an id"))?;
+        let (status, failure, kind) = match self.ending.end() {
+            End::Approved => ("succeeded", None, "refunded"),
+            End::Declined => ("failed", Some("declined"), "refund_failed"),
+            End::Reversed | End::Unsent => ("failed", Some("not_processed"), "refund_failed"),
+        };
+        refunds::mark_settled(conn, self.tenant, refund, status, failure).await?;
+        if self.ending.end() == End::Approved {
+            charges::mark_refunded(conn, self.tenant, self.attempt.charge, self.attempt.amount_minor).await?;
+            self.book(conn, Movement::Refund).await?;
+        }
+        Ok(kind)
+    }
+
+    async fn book(&self, conn: &mut PgConnection, movement: Movement) -> ApiResult<()> {
+        let Attempt { id, amount_minor, currency, .. } = self.attempt;
+        transfers::insert(conn, self.tenant, *id, movement, *amount_minor, currency, self.at).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever leaves room for doubt has no end: the payment stays `processing`.
+    #[test]
+    fn doubt_has_no_ending() {
+        assert_eq!(Ending::of(Ok(Outcome::Unknown)), None);
+        assert_eq!(Ending::of(Err(VaultFailure::Doubt)), None);
+        assert_eq!(Ending::of(Err(VaultFailure::Refused(VaultErrorCode::Internal))), None);
+        assert_eq!(Ending::of(Err(VaultFailure::Refused(VaultErrorCode::AttemptInFlight))), None);
+        assert_eq!(Ending::of(Err(VaultFailure::Away)), Some(Ending::Unsent(VaultFailure::Away)));
+        assert_eq!(Ending::of(Ok(Outcome::Reversed)), Some(Ending::Reversed));
+    }
+
+    /// After an outage the same card may be asked again; a card that the vault refuses may not.
+    #[test]
+    fn an_outage_is_not_the_cards_fault() {
+        assert_eq!(Ending::Unsent(VaultFailure::Away).end(), End::Unsent);
+        assert_eq!(Ending::Unsent(VaultFailure::Refused(VaultErrorCode::TokenUsed)).end(), End::Reversed);
+    }
+}

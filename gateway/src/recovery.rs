@@ -1,0 +1,93 @@
+//! The workers: one asks what became of attempts whose end is not known, one tidies up.
+//!
+//! An attempt is never sent again. The vault knows its recorded outcome, else asks the network, else takes it back. When the
+//! vault says that it never got the attempt, it has made sure that it never will take it, so that answer is an end too.
+
+use std::time::Duration;
+
+use kura_platform::clock;
+use kura_wire::vault::{Context, Resolve, VaultErrorCode};
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::config::RecoveryConfig;
+use crate::edge::idempotency::KEPT_FOR;
+use crate::error::ApiResult;
+use crate::money_path::{Ending, settle};
+use crate::store::attempts::{self, Claimed, State};
+use crate::store::idempotency;
+use crate::vault_client::VaultFailure;
+
+/// Attempts that one look takes on.
+const BATCH: i64 = 16;
+/// The longest pause between two questions about one attempt.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const TIDY_EVERY: Duration = Duration::from_secs(30);
+
+/// Settles attempts, for as long as the process runs.
+pub async fn run(app: App, config: RecoveryConfig) {
+    let every = Duration::from_millis(config.every_ms.max(50));
+    loop {
+        tokio::time::sleep(every).await;
+        match attempts::claim_due(&app.pool, clock::now(), every, LONGEST_PAUSE, BATCH).await {
+            Ok(claimed) => {
+                let mut asking = JoinSet::new();
+                for claim in claimed {
+                    let app = app.clone();
+                    asking.spawn(async move { resolve(&app, &claim).await });
+                }
+                asking.join_all().await;
+            }
+            Err(error) => tracing::warn!(%error, "no look at unresolved attempts"),
+        }
+    }
+}
+
+async fn resolve(app: &App, claim: &Claimed) {
+    match try_resolve(app, claim).await {
+        Ok(Some(state)) => {
+            tracing::info!(attempt = %claim.id, count = claim.count, outcome = state.as_str(), "attempt resolved");
+        }
+        Ok(None) => tracing::warn!(attempt = %claim.id, count = claim.count, "attempt still unresolved"),
+        Err(_) => tracing::warn!(attempt = %claim.id, count = claim.count, "attempt could not be settled"),
+    }
+}
+
+async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
+    let mut conn = app.pool.acquire().await?;
+    let attempt = attempts::find(&mut conn, claim.tenant, claim.id).await?;
+    drop(conn);
+    let Some(attempt) = attempt else { return Ok(None) };
+    let context = Context {
+        request_id: attempt.request,
+        merchant: claim.tenant.merchant(),
+        livemode: claim.tenant.livemode(),
+    };
+    let answer = app.vault.resolve(&Resolve { context, attempt: attempt.id }).await;
+    let ending = match answer {
+        Err(VaultFailure::Refused(VaultErrorCode::AttemptUnknown)) => Some(Ending::Reversed),
+        // Here a failure is about the question, not about the attempt.
+        Err(_) => None,
+        answer => Ending::of(answer),
+    };
+    let Some(ending) = ending else { return Ok(None) };
+    settle(app, claim.tenant, &attempt, &ending, None).await?;
+    Ok(Some(match ending {
+        Ending::Approved { .. } => State::Approved,
+        Ending::Declined { .. } => State::Declined,
+        Ending::Reversed | Ending::Unsent(_) => State::Reversed,
+    }))
+}
+
+/// Forgets idle rate-limit buckets and idempotency rows past their day.
+pub async fn tidy(app: App) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        app.limits.forget_idle();
+        match idempotency::forget_older(&app.pool, clock::now() - KEPT_FOR).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "idempotency rows forgotten"),
+            Err(error) => tracing::warn!(%error, "idempotency rows not forgotten"),
+        }
+    }
+}

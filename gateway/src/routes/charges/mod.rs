@@ -1,0 +1,30 @@
+//! `/v1/charges`.
+
+pub mod list;
+pub mod retrieve;
+
+use axum::Router;
+use serde_json::Value;
+
+use crate::app::App;
+use crate::edge::call::{Context, query};
+use crate::error::ApiResult;
+use crate::render;
+use crate::store::cards;
+use crate::store::charges::Charge;
+
+/// Its routes.
+pub fn router() -> Router<App> {
+    Router::new().route("/v1/charges", query(list::run)).route("/v1/charges/{id}", query(retrieve::run))
+}
+
+/// Charges with their cards, in one look-up.
+pub async fn render_all(context: &Context, charges: &[Charge]) -> ApiResult<Vec<Value>> {
+    let records: Vec<[u8; 16]> = charges.iter().map(|charge| charge.record).collect();
+    let known = cards::find_many(&context.app.pool, context.tenant(), &records).await?;
+    let render = |charge: &Charge| {
+        let card = known.iter().find(|card| card.record == charge.record);
+        render::charge::charge(context.tenant(), charge, card)
+    };
+    Ok(charges.iter().map(render).collect())
+}

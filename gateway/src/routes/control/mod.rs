@@ -1,0 +1,27 @@
+//! The control plane: what the console may ask, over mutual TLS with the admin's certificate alone. Read only.
+
+pub mod payment;
+pub mod payments;
+pub mod status;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use kura_wire::control::{PATH_PAYMENT, PATH_PAYMENTS, PATH_STATUS};
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// Its routes.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route(PATH_PAYMENTS, get(payments::run))
+        .route(PATH_PAYMENT, get(payment::run))
+        .route(PATH_STATUS, get(status::run))
+        .with_state(app)
+}
+
+/// The console gets a status; the log has the cause.
+pub(super) fn failed(error: impl Into<ApiError>) -> StatusCode {
+    error.into().status()
+}

@@ -1,0 +1,40 @@
+//! Endpoints. A URL maps to a file: `POST /v1/payment_intents/{id}/confirm` is `payment_intents/confirm.rs`.
+
+pub mod charges;
+pub mod checkout;
+pub mod control;
+pub mod customers;
+pub mod lists;
+pub mod pages;
+pub mod payment_intents;
+pub mod payment_methods;
+pub mod refunds;
+pub mod tokens;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+use crate::edge::{call, intake};
+use crate::error::ApiError;
+use axum::response::IntoResponse;
+
+/// Everything that the public listener serves, behind the edge.
+pub fn public(app: App) -> Router {
+    let routes = Router::new()
+        .merge(pages::router())
+        .merge(checkout::router())
+        .merge(tokens::router())
+        .merge(payment_methods::router())
+        .merge(payment_intents::router())
+        .merge(charges::router())
+        .merge(refunds::router())
+        .merge(customers::router());
+    call::with_fallbacks(routes)
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            ApiError::internal("a handler panicked").into_response()
+        }))
+        .layer(from_fn_with_state(app.clone(), intake::run))
+        .with_state(app)
+}

@@ -1,0 +1,113 @@
+//! `POST /v1/payment_intents/{id}/capture`: takes what was authorized, or part of it; the rest is freed.
+
+use kura_platform::clock;
+use kura_wire::ids::PaymentIntentId;
+use serde_json::Value;
+
+use super::EXPANDABLE;
+use super::flow::{NextAttempt, answer, answer_met, next_attempt, refused};
+use crate::domain::payment_intent::{Event, InFlight};
+use crate::edge::call::Context;
+use crate::edge::params::Params;
+use crate::error::{ApiError, ApiResult};
+use crate::money_path::{self, carry_out};
+use crate::request_ids::AttemptIds;
+use crate::routes::lists::expansions;
+use crate::store::attempts::{Attempt, Kind, State};
+use crate::store::charges::{self, Charge};
+use crate::store::payment_intents::{self, Intent};
+use crate::store::{begin, timeline};
+
+/// Runs it.
+pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
+    let amount = params.amount("amount_to_capture")?;
+    let expand = expansions(&mut params, "", EXPANDABLE)?;
+    params.finish()?;
+
+    let id = context.id("payment_intent")?;
+    let charge = authorized_charge(&context, id).await?;
+    let wanted = |intent: &Intent| Event::Capture(amount.unwrap_or(intent.progress.capturable));
+    match start(&context, id, charge, wanted, |_| ()).await? {
+        Started::Met(attempt, intent) => answer_met(&context, &attempt, &intent, &expand).await,
+        Started::Fresh(attempt, intent) => {
+            let vault = context.vault_context();
+            let carried = carry_out(&context.app, vault, context.tenant(), &attempt, None, *intent).await?;
+            answer(&context, carried, None, &expand).await
+        }
+    }
+}
+
+/// The charge that holds the authorization, if there is one. Read before the lock.
+pub(super) async fn authorized_charge(context: &Context, id: PaymentIntentId) -> ApiResult<Option<Charge>> {
+    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let intent = payment_intents::find(pool, tenant, id).await?;
+    let intent = intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
+    match intent.latest_charge {
+        Some(charge) => Ok(charges::find(pool, tenant, charge).await?),
+        None => Ok(None),
+    }
+}
+
+/// A capture or void that was set going, or was so before.
+pub(super) enum Started {
+    /// By an earlier run.
+    Met(Attempt, Box<Intent>),
+    /// By this one.
+    Fresh(Attempt, Box<Intent>),
+}
+
+/// Transaction 1 of captures and voids. `change` writes what else the event brings to the payment.
+pub(super) async fn start(
+    context: &Context,
+    id: PaymentIntentId,
+    charge: Option<Charge>,
+    event: impl FnOnce(&Intent) -> Event,
+    change: impl FnOnce(&mut Intent),
+) -> ApiResult<Started> {
+    let tenant = context.tenant();
+    let mut tx = begin(&context.app.pool).await?;
+    let locked = payment_intents::lock(&mut tx, tenant, id).await?;
+    let mut intent = locked.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
+    let ids = match next_attempt(context, &mut tx).await? {
+        NextAttempt::Fresh(ids) => ids,
+        NextAttempt::Met(attempt) => return Ok(Started::Met(attempt, Box::new(intent))),
+    };
+    let event = event(&intent);
+    let what = if event == Event::Cancel { "cancel" } else { "capture" };
+    intent.progress = intent.progress.after(event).map_err(|refusal| refused(&intent, what, refusal))?;
+    change(&mut intent);
+    let charge = charge.filter(|charge| Some(charge.id) == intent.latest_charge);
+    let charge = charge.ok_or_else(|| ApiError::internal("an authorization without its charge"))?;
+    let attempt = new_attempt(context, &intent, &charge, ids);
+
+    money_path::open(&context.app, &mut tx, tenant, &attempt).await?;
+    payment_intents::update(&mut tx, tenant, &intent).await?;
+    let kind = if attempt.kind == Kind::Void { "canceling" } else { "capturing" };
+    let entries = [money_path::entry(kind, &attempt, None)];
+    timeline::append(&mut tx, tenant, id, Some(context.request_id), attempt.created_at, &entries).await?;
+    tx.commit().await?;
+    Ok(Started::Fresh(attempt, Box::new(intent)))
+}
+
+fn new_attempt(context: &Context, intent: &Intent, charge: &Charge, ids: AttemptIds) -> Attempt {
+    let (kind, amount_minor) = match intent.progress.in_flight {
+        Some(InFlight::Capture(amount)) => (Kind::Capture, amount),
+        _ => (Kind::Void, charge.amount_minor),
+    };
+    Attempt {
+        id: ids.attempt,
+        intent: intent.id,
+        kind,
+        original: Some(charge.attempt),
+        charge: charge.id,
+        refund: None,
+        network_reference: ids.network_reference,
+        amount_minor,
+        currency: intent.currency.clone(),
+        record: charge.record,
+        capture: false,
+        state: State::Unresolved,
+        request: context.request_id,
+        created_at: clock::now(),
+    }
+}

@@ -1,0 +1,165 @@
+//! `POST /v1/payment_intents/{id}/confirm`: asks for the money.
+
+use kura_platform::clock;
+use kura_wire::ids::PaymentIntentId;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::EXPANDABLE;
+use super::flow::{NextAttempt, answer, answer_met, next_attempt, refused};
+use crate::codes::Code;
+use crate::domain::mask;
+use crate::domain::payment_intent::{CaptureMethod, Event};
+use crate::edge::call::Context;
+use crate::edge::params::Params;
+use crate::error::{ApiError, ApiResult};
+use crate::money_path::{self, carry_out};
+use crate::request_ids::AttemptIds;
+use crate::routes::lists::expansions;
+use crate::routes::payment_methods::naming;
+use crate::store::attempts::{Attempt, Kind, State};
+use crate::store::cards::{self, Card};
+use crate::store::payment_intents::{self, Intent, NamedCard};
+use crate::store::timeline::{self, Entry};
+use crate::store::begin;
+
+/// Runs it.
+pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
+    let name = naming::take(&mut params, context.tenant().livemode())?;
+    let receipt_email = params.text("receipt_email")?.as_deref().map(mask::email);
+    let expand = expansions(&mut params, "", EXPANDABLE)?;
+    params.finish()?;
+
+    let id = context.id("payment_intent")?;
+    let named = match name {
+        Some(name) => Some(naming::find(&context, &name).await?),
+        None => None,
+    };
+    confirm(&context, Target::Existing(id, receipt_email), named, &expand).await
+}
+
+/// What is confirmed.
+pub enum Target {
+    /// A payment that this request makes.
+    New(Box<Intent>),
+    /// One that is there, with another masked e-mail address perhaps.
+    Existing(PaymentIntentId, Option<String>),
+}
+
+/// Confirms, and answers.
+pub async fn confirm(
+    context: &Context,
+    target: Target,
+    named: Option<(NamedCard, Card)>,
+    expand: &[&str],
+) -> ApiResult<Value> {
+    let card = named_or_kept(context, &target, named).await?;
+    let (attempt, intent, named, card) = match start(context, target, card).await? {
+        Started::Met(attempt, intent) => return answer_met(context, &attempt, &intent, expand).await,
+        Started::Fresh(attempt, intent, (named, card)) => (attempt, intent, named, card),
+    };
+    let token = card.token(named.allows);
+    let carried =
+        carry_out(&context.app, context.vault_context(), context.tenant(), &attempt, Some(token), *intent).await?;
+    answer(context, carried, Some(card), expand).await
+}
+
+/// The card of this request, or the one that the payment has. Read before the lock, so that no transaction waits for a second
+/// connection.
+async fn named_or_kept(
+    context: &Context,
+    target: &Target,
+    named: Option<(NamedCard, Card)>,
+) -> ApiResult<Option<(NamedCard, Card)>> {
+    let (None, Target::Existing(id, _)) = (&named, target) else { return Ok(named) };
+    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let intent = payment_intents::find(pool, tenant, *id).await?;
+    let kept = intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?.card;
+    let Some(kept) = kept else { return Ok(None) };
+    Ok(cards::find(pool, tenant, kept.record).await?.map(|card| (kept, card)))
+}
+
+/// The named card is nobody's, or the payment's customer's, and its token is unspent.
+pub(super) fn check_owner(intent: &Intent, named: Option<&(NamedCard, Card)>) -> ApiResult<()> {
+    let Some((named, card)) = named else { return Ok(()) };
+    if card.customer.is_some() && card.customer != intent.customer {
+        return Err(ApiError::new(Code::CustomerMismatch).on("payment_method"));
+    }
+    let spent = named.allows == kura_wire::ids::TokenUse::Single && card.token_used_at.is_some();
+    if spent { Err(ApiError::new(Code::TokenAlreadyUsed)) } else { Ok(()) }
+}
+
+enum Started {
+    Met(Attempt, Box<Intent>),
+    Fresh(Attempt, Box<Intent>, (NamedCard, Card)),
+}
+
+/// Transaction 1: the payment `processing`, the attempt written down.
+async fn start(context: &Context, target: Target, card: Option<(NamedCard, Card)>) -> ApiResult<Started> {
+    let tenant = context.tenant();
+    let mut tx = begin(&context.app.pool).await?;
+    let (intent, fresh) = match target {
+        Target::New(intent) if context.first_run => (*intent, true),
+        Target::New(intent) => {
+            let fresh = payment_intents::insert(&mut tx, tenant, &intent).await?;
+            (locked(context, &mut tx, intent.id).await?, fresh)
+        }
+        Target::Existing(id, receipt_email) => {
+            let intent = locked(context, &mut tx, id).await?;
+            (Intent { receipt_email: receipt_email.or_else(|| intent.receipt_email.clone()), ..intent }, false)
+        }
+    };
+    let ids = match next_attempt(context, &mut tx).await? {
+        NextAttempt::Fresh(ids) => ids,
+        NextAttempt::Met(attempt) => return Ok(Started::Met(attempt, Box::new(intent))),
+    };
+    let intent = decide(intent, card.as_ref())?;
+    let card = card.ok_or_else(|| ApiError::new(Code::PaymentMethodMissing))?;
+    let attempt = new_attempt(context, &intent, &card.1, ids);
+
+    if !(fresh && context.first_run && payment_intents::insert(&mut tx, tenant, &intent).await?) {
+        payment_intents::update(&mut tx, tenant, &intent).await?;
+    }
+    money_path::open(&context.app, &mut tx, tenant, &attempt).await?;
+    let created = fresh.then(|| Entry { amount_minor: Some(intent.progress.amount), ..Entry::of("created") });
+    let entries: Vec<Entry> =
+        created.into_iter().chain([money_path::entry("processing", &attempt, None)]).collect();
+    timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), attempt.created_at, &entries).await?;
+    tx.commit().await?;
+    Ok(Started::Fresh(attempt, Box::new(intent), card))
+}
+
+async fn locked(context: &Context, conn: &mut PgConnection, id: PaymentIntentId) -> ApiResult<Intent> {
+    let intent = payment_intents::lock(conn, context.tenant(), id).await?;
+    intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))
+}
+
+/// The payment with its card, `processing`.
+fn decide(intent: Intent, card: Option<&(NamedCard, Card)>) -> ApiResult<Intent> {
+    let refuse = |refusal| refused(&intent, "confirm", refusal);
+    let (Some((named, _)), true) = (card, intent.progress.is_open()) else {
+        return Err(refuse(crate::domain::payment_intent::Refusal::Status));
+    };
+    check_owner(&intent, card)?;
+    let progress = intent.progress.after(Event::NameCard).and_then(|named| named.after(Event::Confirm)).map_err(refuse)?;
+    Ok(Intent { progress, card: Some(*named), last_error: None, ..intent })
+}
+
+fn new_attempt(context: &Context, intent: &Intent, card: &Card, ids: AttemptIds) -> Attempt {
+    Attempt {
+        id: ids.attempt,
+        intent: intent.id,
+        kind: Kind::Authorize,
+        original: None,
+        charge: ids.charge,
+        refund: None,
+        network_reference: ids.network_reference,
+        amount_minor: intent.progress.amount,
+        currency: intent.currency.clone(),
+        record: card.record,
+        capture: intent.progress.capture_method == CaptureMethod::Automatic,
+        state: State::Unresolved,
+        request: context.request_id,
+        created_at: clock::now(),
+    }
+}

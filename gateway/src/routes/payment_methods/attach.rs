@@ -1,0 +1,29 @@
+//! `POST /v1/payment_methods/{id}/attach`. `pm_card_visa` and its kin make a new saved card.
+
+use serde_json::Value;
+
+use super::create::of_path;
+use crate::codes::Code;
+use crate::edge::call::Context;
+use crate::edge::params::Params;
+use crate::error::{ApiError, ApiResult};
+use crate::render;
+use crate::store::{cards, customers};
+
+/// Runs it.
+pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
+    let customer = params.required_text("customer")?;
+    params.finish()?;
+
+    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let missing = || ApiError::missing("customer", "customer");
+    let customer = customer.parse().map_err(|_| missing())?;
+    customers::find(pool, tenant, customer).await?.ok_or_else(missing)?;
+    let (_, card) = of_path(&context).await?;
+
+    if !cards::attach(pool, tenant, card.record, customer).await? {
+        return Err(ApiError::new(Code::PaymentMethodAlreadyAttached));
+    }
+    let attached = cards::Card { customer: Some(customer), ..card };
+    Ok(render::card::payment_method(tenant, &attached))
+}

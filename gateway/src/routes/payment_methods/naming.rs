@@ -1,0 +1,148 @@
+//! How a card is named: `pm_…` (saved), `tok_…` (single-use), and in test mode the published names `pm_card_visa`,
+//! `tok_visa`, which stand for a new record at each use.
+
+use kura_platform::clock;
+use kura_wire::ids::{CardToken, TokenUse};
+use kura_wire::vault::TestCard;
+
+use crate::codes::Code;
+use crate::edge::call::Context;
+use crate::edge::params::Params;
+use crate::error::{ApiError, ApiResult};
+use crate::store::cards::{self, Card};
+use crate::store::payment_intents::NamedCard;
+
+const MAX_TEST_NAME_LEN: usize = 40;
+
+/// What the merchant wrote, checked for its form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CardName {
+    /// A card of ours.
+    Token(CardToken, &'static str),
+    /// A published test card.
+    Test(String, TokenUse, &'static str),
+}
+
+impl CardName {
+    /// Reads `pm_…` or `tok_…`.
+    ///
+    /// # Errors
+    /// 404 `resource_missing` for what is no card's name.
+    pub fn parse(text: &str, allows: TokenUse, livemode: bool, param: &'static str) -> ApiResult<Self> {
+        if let Some(token) = text.parse::<CardToken>().ok().filter(|token| token.allows == allows) {
+            return Ok(Self::Token(token, param));
+        }
+        let prefix = match allows {
+            TokenUse::Multi => "pm_card_",
+            TokenUse::Single => "tok_",
+        };
+        let name = text.strip_prefix(prefix).filter(|name| {
+            !livemode
+                && (1..=MAX_TEST_NAME_LEN).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        });
+        name.map(|name| Self::Test(name.to_owned(), allows, param)).ok_or_else(|| missing(allows, param))
+    }
+
+    const fn param(&self) -> &'static str {
+        match self {
+            Self::Token(_, param) | Self::Test(_, _, param) => param,
+        }
+    }
+}
+
+fn missing(allows: TokenUse, param: &'static str) -> ApiError {
+    match allows {
+        TokenUse::Multi => ApiError::missing("payment_method", param),
+        TokenUse::Single => ApiError::missing("token", param),
+    }
+}
+
+/// Takes `payment_method` or `payment_method_data` from a payment's parameters.
+///
+/// # Errors
+/// 400 for both at once, or types other than `card`.
+pub fn take(params: &mut Params, livemode: bool) -> ApiResult<Option<CardName>> {
+    let saved = params.text("payment_method")?;
+    let data = params.object("payment_method_data")?;
+    match (saved, data) {
+        (None, None) => Ok(None),
+        (Some(text), None) => CardName::parse(&text, TokenUse::Multi, livemode, "payment_method").map(Some),
+        (None, Some(mut data)) => {
+            data.choice("type", &[("card", ())])?.ok_or_else(|| data.missing_value("type"))?;
+            let name = take_token(&mut data, livemode, "payment_method_data[card][token]")?;
+            data.finish()?;
+            Ok(Some(name))
+        }
+        (Some(_), Some(_)) => Err(params.invalid_value("payment_method_data", "left out where payment_method is given")),
+    }
+}
+
+/// Takes `card[token]`.
+///
+/// # Errors
+/// 400 when it is missing.
+pub fn take_token(params: &mut Params, livemode: bool, param: &'static str) -> ApiResult<CardName> {
+    let mut card = params.required_object("card")?;
+    let text = card.required_text("token")?;
+    card.finish()?;
+    CardName::parse(&text, TokenUse::Single, livemode, param)
+}
+
+/// The card behind a name.
+///
+/// # Errors
+/// 404 for cards that are not this merchant's; the vault's for test cards.
+pub async fn find(context: &Context, name: &CardName) -> ApiResult<(NamedCard, Card)> {
+    let token = match name {
+        CardName::Token(token, _) => *token,
+        CardName::Test(test_name, allows, _) => make_test_card(context, test_name, *allows, name.param()).await?,
+    };
+    let card = cards::find(&context.app.pool, context.tenant(), token.record).await?;
+    let card = card.filter(|card| card.node == token.node).ok_or_else(|| missing(token.allows, name.param()))?;
+    if token.allows == TokenUse::Multi && card.saved_at.is_none() {
+        return Err(ApiError::new(Code::PaymentMethodNotReusable).on(name.param()));
+    }
+    Ok((NamedCard { record: token.record, allows: token.allows }, card))
+}
+
+async fn make_test_card(
+    context: &Context,
+    name: &str,
+    allows: TokenUse,
+    param: &'static str,
+) -> ApiResult<CardToken> {
+    let ask = TestCard { context: context.vault_context(), name: name.to_owned(), allows };
+    let made = context.app.vault.test_card(&ask).await.map_err(|failure| ApiError::from(failure).on(param))?;
+    cards::insert(&context.app.pool, context.tenant(), made.token, &made.card, clock::now()).await?;
+    Ok(made.token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both prefixes read their own names only, and published names are for test mode.
+    #[test]
+    fn names_are_read_by_their_prefix() {
+        let read = |text: &str, allows, live| CardName::parse(text, allows, live, "p");
+        let visa = CardName::Test("visa".into(), TokenUse::Multi, "p");
+        assert_eq!(read("pm_card_visa", TokenUse::Multi, false).unwrap(), visa);
+        assert_eq!(
+            read("tok_visa", TokenUse::Single, false).unwrap(),
+            CardName::Test("visa".into(), TokenUse::Single, "p")
+        );
+        assert!(read("pm_card_visa", TokenUse::Multi, true).is_err());
+        assert!(read("tok_visa", TokenUse::Multi, false).is_err());
+        assert!(read("pm_card_", TokenUse::Multi, false).is_err());
+        assert!(read("pm_card_<x>", TokenUse::Multi, false).is_err());
+        let token = CardToken {
+            allows: TokenUse::Multi,
+            node: kura_wire::ids::NodeId::new(0).unwrap(),
+            record: [9; 16],
+        };
+        assert_eq!(read(&token.to_string(), TokenUse::Multi, true).unwrap(), CardName::Token(token, "p"));
+        let single = token.with_use(TokenUse::Single).to_string();
+        assert!(read(&single, TokenUse::Multi, true).is_err());
+    }
+}

@@ -1,0 +1,166 @@
+//! `POST /v1/refunds`: gives captured money back, never more than was captured, however many ask at once.
+
+use kura_platform::clock;
+use kura_wire::ids::{ChargeId, PaymentIntentId};
+use serde_json::{Map, Value};
+
+use crate::codes::Code;
+use crate::domain::payment_intent::{Event, Refusal};
+use crate::edge::call::Context;
+use crate::edge::params::{Params, new_metadata};
+use crate::error::{ApiError, ApiResult};
+use crate::money_path::{self, Ending};
+use crate::render;
+use crate::routes::payment_intents::flow::{NextAttempt, next_attempt};
+use crate::store::attempts::{Attempt, Kind, State};
+use crate::store::charges::{self, Charge};
+use crate::store::payment_intents::{self, Intent};
+use crate::store::refunds::{self, Refund};
+use crate::store::{begin, timeline};
+
+const REASONS: &[(&str, &str)] = &[
+    ("duplicate", "duplicate"),
+    ("fraudulent", "fraudulent"),
+    ("requested_by_customer", "requested_by_customer"),
+];
+
+/// What is asked for.
+struct Asked {
+    intent: Option<PaymentIntentId>,
+    charge: Option<ChargeId>,
+    amount: Option<i64>,
+    reason: Option<&'static str>,
+    metadata: Map<String, Value>,
+}
+
+/// Runs it.
+pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
+    let asked = extract(&mut params)?;
+    params.finish()?;
+
+    let charge = find_charge(&context, &asked).await?;
+    let (refund, attempt, intent) = match start(&context, &asked, &charge).await? {
+        Started::Met(refund) => return Ok(render::refund::refund(&refund)),
+        Started::Fresh(refund, attempt, intent) => (refund, attempt, intent),
+    };
+    let carried =
+        money_path::carry_out(&context.app, context.vault_context(), context.tenant(), &attempt, None, intent).await?;
+    if let Some(Ending::Unsent(failure)) = carried.ending {
+        return Err(failure.into());
+    }
+    let settled = match carried.ending {
+        Some(_) => refunds::find(&context.app.pool, context.tenant(), refund.id).await?,
+        None => None,
+    };
+    Ok(render::refund::refund(&settled.unwrap_or(refund)))
+}
+
+fn extract(params: &mut Params) -> ApiResult<Asked> {
+    let intent = params.text("payment_intent")?;
+    let charge = params.text("charge")?;
+    if intent.is_none() && charge.is_none() {
+        let message = "One of the following params should be provided: payment_intent or charge.";
+        return Err(ApiError::with_message(Code::ParameterMissing, message).on("payment_intent"));
+    }
+    let intent = intent.map(|id| id.parse().map_err(|_| ApiError::missing("payment_intent", "payment_intent")));
+    let charge = charge.map(|id| id.parse().map_err(|_| ApiError::missing("charge", "charge")));
+    Ok(Asked {
+        intent: intent.transpose()?,
+        charge: charge.transpose()?,
+        amount: params.amount("amount")?,
+        reason: params.choice("reason", REASONS)?,
+        metadata: new_metadata(params.metadata()?)?,
+    })
+}
+
+/// The charge that is meant, by its own id or as the payment's newest.
+async fn find_charge(context: &Context, asked: &Asked) -> ApiResult<Charge> {
+    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let id = match (asked.charge, asked.intent) {
+        (Some(id), _) => id,
+        (None, Some(intent)) => {
+            let intent = payment_intents::find(pool, tenant, intent).await?;
+            let intent = intent.ok_or_else(|| ApiError::missing("payment_intent", "payment_intent"))?;
+            intent.latest_charge.ok_or_else(|| ApiError::new(Code::ChargeNotRefundable))?
+        }
+        (None, None) => return Err(ApiError::new(Code::ParameterMissing)),
+    };
+    let charge = charges::find(pool, tenant, id).await?.ok_or_else(|| ApiError::missing("charge", "charge"))?;
+    if asked.intent.is_some_and(|intent| intent != charge.intent) {
+        return Err(ApiError::missing("charge of this payment_intent", "charge"));
+    }
+    if charge.succeeded { Ok(charge) } else { Err(ApiError::new(Code::ChargeNotRefundable)) }
+}
+
+enum Started {
+    Met(Refund),
+    Fresh(Refund, Attempt, Intent),
+}
+
+/// Reserves the amount under the payment's lock, and writes refund and attempt down.
+async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<Started> {
+    let (tenant, at) = (context.tenant(), clock::now());
+    let mut tx = begin(&context.app.pool).await?;
+    let intent = payment_intents::lock(&mut tx, tenant, charge.intent).await?;
+    let mut intent = intent.ok_or_else(|| ApiError::internal("a charge without its payment"))?;
+    let ids = match next_attempt(context, &mut tx).await? {
+        NextAttempt::Fresh(ids) => ids,
+        NextAttempt::Met(met) => {
+            drop(tx);
+            let refund = met.refund.ok_or_else(|| ApiError::internal("a refund's attempt without a refund"))?;
+            let refund = refunds::find(&context.app.pool, tenant, refund).await?;
+            return refund.map(Started::Met).ok_or_else(|| ApiError::internal("an attempt without its refund"));
+        }
+    };
+    let amount = asked.amount.unwrap_or_else(|| intent.progress.refundable().max(1));
+    intent.progress = intent.progress.after(Event::Refund(amount)).map_err(refused)?;
+
+    let refund = Refund {
+        id: ids.refund,
+        intent: intent.id,
+        charge: charge.id,
+        status: "pending".to_owned(),
+        amount_minor: amount,
+        currency: intent.currency.clone(),
+        reason: asked.reason.map(str::to_owned),
+        failure_reason: None,
+        metadata: asked.metadata.clone(),
+        network_reference: ids.network_reference.clone(),
+        created_at: at,
+    };
+    let attempt = Attempt {
+        id: ids.attempt,
+        intent: intent.id,
+        kind: Kind::Refund,
+        original: Some(charge.attempt),
+        charge: charge.id,
+        refund: Some(ids.refund),
+        network_reference: ids.network_reference,
+        amount_minor: amount,
+        currency: intent.currency.clone(),
+        record: charge.record,
+        capture: false,
+        state: State::Unresolved,
+        request: context.request_id,
+        created_at: at,
+    };
+    refunds::insert(&mut tx, tenant, &refund).await?;
+    money_path::open(&context.app, &mut tx, tenant, &attempt).await?;
+    payment_intents::update(&mut tx, tenant, &intent).await?;
+    let entries = [money_path::entry("refunding", &attempt, asked.reason)];
+    timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), at, &entries).await?;
+    tx.commit().await?;
+    Ok(Started::Fresh(refund, attempt, intent))
+}
+
+fn refused(refusal: Refusal) -> ApiError {
+    match refusal {
+        Refusal::NothingLeft => ApiError::new(Code::ChargeAlreadyRefunded),
+        Refusal::AmountTooLarge => {
+            let message = "Refund amount is greater than the unrefunded amount of the charge.";
+            ApiError::with_message(Code::AmountTooLarge, message).on("amount")
+        }
+        Refusal::AmountTooSmall => ApiError::new(Code::AmountTooSmall).on("amount"),
+        Refusal::NothingCaptured | Refusal::Status => ApiError::new(Code::ChargeNotRefundable),
+    }
+}

@@ -1,0 +1,17 @@
+//! `/v1/tokens`.
+
+pub mod create;
+pub mod retrieve;
+
+use axum::Router;
+
+use crate::api_key::KeyKind;
+use crate::app::App;
+use crate::edge::call::{command_for, query};
+
+/// Its routes.
+pub fn router() -> Router<App> {
+    Router::new()
+        .route("/v1/tokens", command_for(KeyKind::Publishable, create::run))
+        .route("/v1/tokens/{id}", query(retrieve::run))
+}

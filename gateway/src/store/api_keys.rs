@@ -1,0 +1,65 @@
+//! Table `api_keys`. Keys are sought and kept by their HMAC.
+
+use kura_wire::ids::MerchantId;
+use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
+
+use super::{Conn, uuid};
+use crate::api_key::{KeyHash, KeyKind};
+
+/// What a key stands for.
+#[derive(Debug, Clone)]
+pub struct KeyRow {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Publishable or secret.
+    pub kind: KeyKind,
+    /// Live or test.
+    pub livemode: bool,
+    /// For publishable keys.
+    pub allowed_origins: Vec<String>,
+}
+
+/// The key, unless it was revoked.
+pub async fn find(pool: &PgPool, hash: KeyHash) -> sqlx::Result<Option<KeyRow>> {
+    let row = sqlx::query!(
+        "/* gateway api_keys::find */ SELECT merchant_id, kind, livemode, allowed_origins
+         FROM api_keys WHERE key_hash = $1 AND revoked_at IS NULL",
+        hash.0.as_slice(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.and_then(|row| {
+        Some(KeyRow {
+            merchant: MerchantId::from_bytes(row.merchant_id.into_bytes()),
+            kind: KeyKind::parse(&row.kind)?,
+            livemode: row.livemode,
+            allowed_origins: row.allowed_origins,
+        })
+    }))
+}
+
+/// A new key.
+pub(crate) async fn insert(
+    conn: Conn<'_>,
+    hash: KeyHash,
+    key: &KeyRow,
+    hint: &str,
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway api_keys::insert */
+         INSERT INTO api_keys (key_hash, merchant_id, kind, livemode, hint, allowed_origins, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        hash.0.as_slice(),
+        uuid(key.merchant.as_bytes()),
+        key.kind.as_str(),
+        key.livemode,
+        hint,
+        &key.allowed_origins,
+        at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! Table `attempts`: each attempt at moving money, written before the vault is asked, settled once.
+
+use std::time::Duration;
+
+use kura_wire::ids::{AttemptId, ChargeId, MerchantId, PaymentIntentId, RefundId, RequestId};
+use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Conn, Tenant, uuid};
+
+/// What an attempt is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Ask for money.
+    Authorize,
+    /// Take what was authorized.
+    Capture,
+    /// Give an authorization up.
+    Void,
+    /// Give money back.
+    Refund,
+}
+
+impl Kind {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorize => "authorize",
+            Self::Capture => "capture",
+            Self::Void => "void",
+            Self::Refund => "refund",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Authorize, Self::Capture, Self::Void, Self::Refund].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// Where an attempt stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Asked, or about to be; the end is not known.
+    Unresolved,
+    /// The network said yes.
+    Approved,
+    /// The network said no.
+    Declined,
+    /// It did not happen.
+    Reversed,
+    /// The vault refused before anything was sent.
+    Unsent,
+}
+
+impl State {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::Approved => "approved",
+            Self::Declined => "declined",
+            Self::Reversed => "reversed",
+            Self::Unsent => "unsent",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Unresolved, Self::Approved, Self::Declined, Self::Reversed, Self::Unsent]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+}
+
+/// An attempt.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Its id: the vault's key against doing it twice.
+    pub id: AttemptId,
+    /// The payment.
+    pub intent: PaymentIntentId,
+    /// What for.
+    pub kind: Kind,
+    /// The authorization that it is about.
+    pub original: Option<AttemptId>,
+    /// The charge that it makes or is about.
+    pub charge: ChargeId,
+    /// The refund that it makes.
+    pub refund: Option<RefundId>,
+    /// ISO 8583 field 37.
+    pub network_reference: String,
+    /// How much.
+    pub amount_minor: i64,
+    /// Three lower-case letters.
+    pub currency: String,
+    /// The card.
+    pub record: [u8; 16],
+    /// Authorize and capture in one.
+    pub capture: bool,
+    /// Where it stands.
+    pub state: State,
+    /// The request that made it.
+    pub request: RequestId,
+    /// When.
+    pub created_at: OffsetDateTime,
+}
+
+struct Row {
+    id: Uuid,
+    payment_intent_id: Uuid,
+    kind: String,
+    original_id: Option<Uuid>,
+    charge_id: Uuid,
+    refund_id: Option<Uuid>,
+    network_reference: String,
+    amount_minor: i64,
+    currency: String,
+    card_record: Uuid,
+    capture: bool,
+    state: String,
+    request_id: Uuid,
+    created_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Attempt {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        let bad = |what: &'static str| sqlx::Error::Decode(what.into());
+        Ok(Self {
+            id: AttemptId::from_bytes(row.id.into_bytes()),
+            intent: PaymentIntentId::from_bytes(row.payment_intent_id.into_bytes()),
+            kind: Kind::parse(&row.kind).ok_or_else(|| bad("kind"))?,
+            original: row.original_id.map(|id| AttemptId::from_bytes(id.into_bytes())),
+            charge: ChargeId::from_bytes(row.charge_id.into_bytes()),
+            refund: row.refund_id.map(|id| RefundId::from_bytes(id.into_bytes())),
+            network_reference: row.network_reference,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            record: row.card_record.into_bytes(),
+            capture: row.capture,
+            state: State::parse(&row.state).ok_or_else(|| bad("state"))?,
+            request: RequestId::from_bytes(row.request_id.into_bytes()),
+            created_at: row.created_at,
+        })
+    }
+}
+
+macro_rules! select {
+    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $head + "SELECT id, payment_intent_id, kind, original_id, charge_id, refund_id, network_reference,
+                amount_minor, currency, card_record, capture, state, request_id, created_at FROM attempts " + $tail,
+            $($argument),*
+        )
+    };
+}
+
+/// Writes it down, before anybody is asked. The recovery worker leaves it alone until `resolve_at`.
+pub(crate) async fn insert(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    attempt: &Attempt,
+    resolve_at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway attempts::insert */
+         INSERT INTO attempts (merchant_id, id, livemode, payment_intent_id, kind, original_id, charge_id, refund_id,
+             network_reference, amount_minor, currency, card_record, capture, state, request_id, created_at, resolve_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'unresolved', $14, $15, $16)",
+        tenant.id(),
+        uuid(attempt.id.as_bytes()),
+        tenant.livemode,
+        uuid(attempt.intent.as_bytes()),
+        attempt.kind.as_str(),
+        attempt.original.map(|id| uuid(id.as_bytes())),
+        uuid(attempt.charge.as_bytes()),
+        attempt.refund.map(|id| uuid(id.as_bytes())),
+        attempt.network_reference,
+        attempt.amount_minor,
+        attempt.currency,
+        uuid(&attempt.record),
+        attempt.capture,
+        uuid(attempt.request.as_bytes()),
+        attempt.created_at,
+        resolve_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The attempt of this id.
+pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: AttemptId) -> sqlx::Result<Option<Attempt>> {
+    let row = select!(
+        "/* gateway attempts::find */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Attempt::try_from).transpose()
+}
+
+/// Settles an attempt that is unresolved; false when it is settled already. One of many comes first, the others change nothing.
+pub(crate) async fn mark_settled(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    id: AttemptId,
+    state: State,
+    code: Option<&str>,
+    at: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "/* gateway attempts::mark_settled */
+         UPDATE attempts SET state = $3, code = $4, resolved_at = $5
+         WHERE merchant_id = $1 AND id = $2 AND state = 'unresolved'",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        state.as_str(),
+        code,
+        at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// An attempt that a worker is to ask about.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Which.
+    pub id: AttemptId,
+    /// How often it was asked about, this time included.
+    pub count: i32,
+}
+
+/// Claims unresolved attempts that are due, each for one worker at a time: a claim lasts until its next date, which doubles
+/// from `pause` up to `longest`.
+pub async fn claim_due(
+    pool: &PgPool,
+    now: OffsetDateTime,
+    pause: Duration,
+    longest: Duration,
+    limit: i64,
+) -> sqlx::Result<Vec<Claimed>> {
+    let rows = sqlx::query!(
+        "/* gateway attempts::claim_due */
+         UPDATE attempts SET resolve_count = resolve_count + 1,
+             resolve_at = $1 + make_interval(secs => LEAST($2 * power(2, LEAST(resolve_count, 20)), $3))
+         WHERE (merchant_id, id) IN (
+             SELECT merchant_id, id FROM attempts WHERE state = 'unresolved' AND resolve_at <= $1
+             ORDER BY resolve_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+         RETURNING merchant_id, id, livemode, resolve_count",
+        now,
+        pause.as_secs_f64(),
+        longest.as_secs_f64(),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Claimed {
+            tenant: Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode),
+            id: AttemptId::from_bytes(row.id.into_bytes()),
+            count: row.resolve_count,
+        })
+        .collect())
+}

@@ -1,0 +1,287 @@
+//! Table `cards`: what may be known of each card record of the vault, under both of its names.
+
+use kura_wire::card::CardSummary;
+use kura_wire::ids::{CardToken, CustomerId, NodeId, TokenUse};
+use serde_json::{Map, Value};
+use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Listed, Page, Tenant, object, uuid};
+
+/// A card.
+#[derive(Debug, Clone)]
+pub struct Card {
+    /// The vault's record.
+    pub record: [u8; 16],
+    /// The node that made it.
+    pub node: NodeId,
+    /// `visa`, …
+    pub brand: String,
+    /// First six digits.
+    pub bin: String,
+    /// Last four digits.
+    pub last_four: String,
+    /// 1 to 12.
+    pub exp_month: i16,
+    /// Four digits.
+    pub exp_year: i16,
+    /// The merchant's own.
+    pub fingerprint: String,
+    /// When its `tok_` was spent.
+    pub token_used_at: Option<OffsetDateTime>,
+    /// When it became a `pm_`.
+    pub saved_at: Option<OffsetDateTime>,
+    /// Whom it is attached to.
+    pub customer: Option<CustomerId>,
+    /// Of the payment method.
+    pub metadata: Map<String, Value>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+}
+
+impl Card {
+    /// One of its two names.
+    pub fn token(&self, allows: TokenUse) -> CardToken {
+        CardToken { allows, node: self.node, record: self.record }
+    }
+}
+
+struct Row {
+    record: Uuid,
+    node: i16,
+    brand: String,
+    bin: String,
+    last_four: String,
+    exp_month: i16,
+    exp_year: i16,
+    fingerprint: String,
+    token_used_at: Option<OffsetDateTime>,
+    saved_at: Option<OffsetDateTime>,
+    customer_id: Option<Uuid>,
+    metadata: Value,
+    created_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Card {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        let node = u16::try_from(row.node).ok().and_then(NodeId::new);
+        Ok(Self {
+            record: row.record.into_bytes(),
+            node: node.ok_or_else(|| sqlx::Error::Decode("node out of range".into()))?,
+            brand: row.brand,
+            bin: row.bin,
+            last_four: row.last_four,
+            exp_month: row.exp_month,
+            exp_year: row.exp_year,
+            fingerprint: row.fingerprint,
+            token_used_at: row.token_used_at,
+            saved_at: row.saved_at,
+            customer: row.customer_id.map(|id| CustomerId::from_bytes(id.into_bytes())),
+            metadata: object(row.metadata),
+            created_at: row.created_at,
+        })
+    }
+}
+
+/// Keeps what the vault told of a new card.
+pub async fn insert(
+    pool: &PgPool,
+    tenant: Tenant,
+    token: CardToken,
+    card: &CardSummary,
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let saved_at = (token.allows == TokenUse::Multi).then_some(at);
+    sqlx::query!(
+        "/* gateway cards::insert */
+         INSERT INTO cards (merchant_id, record, livemode, node, brand, bin, last_four, exp_month, exp_year, fingerprint,
+             token_used_at, saved_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12) ON CONFLICT DO NOTHING",
+        tenant.id(),
+        uuid(&token.record),
+        tenant.livemode,
+        i16::try_from(token.node.number()).unwrap_or(i16::MAX),
+        card.brand.as_str(),
+        card.bin,
+        card.last_four,
+        i16::from(card.exp_month),
+        i16::try_from(card.exp_year).unwrap_or(i16::MAX),
+        card.fingerprint,
+        saved_at,
+        at,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The merchant's card of this record.
+pub async fn find(pool: &PgPool, tenant: Tenant, record: [u8; 16]) -> sqlx::Result<Option<Card>> {
+    let row = sqlx::query_as!(
+        Row,
+        "/* gateway cards::find */
+         SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
+             customer_id, metadata, created_at
+         FROM cards WHERE merchant_id = $1 AND record = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(&record),
+        tenant.livemode,
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(Card::try_from).transpose()
+}
+
+/// The merchant's cards of these records.
+pub async fn find_many(pool: &PgPool, tenant: Tenant, records: &[[u8; 16]]) -> sqlx::Result<Vec<Card>> {
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records: Vec<Uuid> = records.iter().map(uuid).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "/* gateway cards::find_many */
+         SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
+             customer_id, metadata, created_at
+         FROM cards WHERE merchant_id = $1 AND livemode = $2 AND record = ANY($3)",
+        tenant.id(),
+        tenant.livemode,
+        &records,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(Card::try_from).collect()
+}
+
+/// A customer's saved cards.
+pub async fn list(pool: &PgPool, tenant: Tenant, customer: CustomerId, page: &Page) -> sqlx::Result<Listed<Card>> {
+    let (after_at, after_id) = page.after_parts();
+    let (before_at, before_id) = page.before_parts();
+    let rows = sqlx::query_as!(
+        Row,
+        "/* gateway cards::list */
+         SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
+             customer_id, metadata, created_at
+         FROM cards
+         WHERE merchant_id = $1 AND livemode = $2 AND customer_id = $3
+           AND ($4::timestamptz IS NULL OR (created_at, record) < ($4, $5::uuid))
+           AND ($6::timestamptz IS NULL OR (created_at, record) > ($6, $7::uuid))
+         ORDER BY CASE WHEN $8 THEN created_at END ASC, CASE WHEN $8 THEN record END ASC, created_at DESC, record DESC
+         LIMIT $9",
+        tenant.id(),
+        tenant.livemode,
+        uuid(customer.as_bytes()),
+        after_at,
+        after_id,
+        before_at,
+        before_id,
+        page.ascending(),
+        page.fetch(),
+    )
+    .fetch_all(pool)
+    .await?;
+    let cards = rows.into_iter().map(Card::try_from).collect::<sqlx::Result<Vec<_>>>()?;
+    Ok(page.close(cards))
+}
+
+/// Its `tok_` was turned into a `pm_`.
+pub async fn mark_saved(pool: &PgPool, tenant: Tenant, record: [u8; 16], at: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway cards::mark_saved */
+         UPDATE cards SET saved_at = COALESCE(saved_at, $4), token_used_at = COALESCE(token_used_at, $4)
+         WHERE merchant_id = $1 AND record = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(&record),
+        tenant.livemode,
+        at,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Its `tok_` was spent on a payment.
+pub(crate) async fn mark_token_used(
+    conn: super::Conn<'_>,
+    tenant: Tenant,
+    record: [u8; 16],
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway cards::mark_token_used */
+         UPDATE cards SET token_used_at = $4
+         WHERE merchant_id = $1 AND record = $2 AND livemode = $3 AND token_used_at IS NULL",
+        tenant.id(),
+        uuid(&record),
+        tenant.livemode,
+        at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The payment method's own data, when it is made.
+pub async fn describe(
+    pool: &PgPool,
+    tenant: Tenant,
+    record: [u8; 16],
+    metadata: &Map<String, Value>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway cards::describe */
+         UPDATE cards SET metadata = $4 WHERE merchant_id = $1 AND record = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(&record),
+        tenant.livemode,
+        Value::Object(metadata.clone()),
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Attaches a saved card that is nobody's; false when it is somebody's.
+pub async fn attach(
+    pool: &PgPool,
+    tenant: Tenant,
+    record: [u8; 16],
+    customer: CustomerId,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "/* gateway cards::attach */
+         UPDATE cards SET customer_id = $4
+         WHERE merchant_id = $1 AND record = $2 AND livemode = $3 AND saved_at IS NOT NULL
+           AND (customer_id IS NULL OR customer_id = $4)",
+        tenant.id(),
+        uuid(&record),
+        tenant.livemode,
+        uuid(customer.as_bytes()),
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Attaches it to nobody.
+pub async fn detach(pool: &PgPool, tenant: Tenant, record: [u8; 16]) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "/* gateway cards::detach */
+         UPDATE cards SET customer_id = NULL
+         WHERE merchant_id = $1 AND record = $2 AND livemode = $3 AND customer_id IS NOT NULL",
+        tenant.id(),
+        uuid(&record),
+        tenant.livemode,
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Where this one stands in lists.
+pub fn cursor(card: &Card) -> super::Cursor {
+    (card.created_at, uuid(&card.record))
+}

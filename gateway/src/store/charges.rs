@@ -1,0 +1,265 @@
+//! Table `charges`: authorizations that the network answered.
+
+use kura_wire::ids::{AttemptId, ChargeId, CustomerId, PaymentIntentId};
+use serde_json::{Map, Value};
+use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+
+/// A charge.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    /// Its id.
+    pub id: ChargeId,
+    /// The payment that it is of.
+    pub intent: PaymentIntentId,
+    /// The attempt that made it.
+    pub attempt: AttemptId,
+    /// Whether the network said yes.
+    pub succeeded: bool,
+    /// What was asked for.
+    pub amount_minor: i64,
+    /// Three lower-case letters.
+    pub currency: String,
+    /// What was taken.
+    pub captured_minor: i64,
+    /// What was authorized and never taken.
+    pub released_minor: i64,
+    /// What was given back.
+    pub refunded_minor: i64,
+    /// Whether it was taken.
+    pub captured: bool,
+    /// The card.
+    pub record: [u8; 16],
+    /// The customer.
+    pub customer: Option<CustomerId>,
+    /// Field 38.
+    pub approval_code: Option<String>,
+    /// Field 39, when it was no.
+    pub response_code: Option<String>,
+    /// The reason behind it.
+    pub decline_code: Option<String>,
+    /// `pass`, `fail`, `unchecked`.
+    pub cvc_check: Option<String>,
+    /// Of the payment.
+    pub description: Option<String>,
+    /// Of the payment.
+    pub metadata: Map<String, Value>,
+    /// When it was answered.
+    pub created_at: OffsetDateTime,
+}
+
+struct Row {
+    id: Uuid,
+    payment_intent_id: Uuid,
+    attempt_id: Uuid,
+    status: String,
+    amount_minor: i64,
+    currency: String,
+    amount_captured_minor: i64,
+    amount_released_minor: i64,
+    amount_refunded_minor: i64,
+    captured: bool,
+    card_record: Uuid,
+    customer_id: Option<Uuid>,
+    approval_code: Option<String>,
+    response_code: Option<String>,
+    decline_code: Option<String>,
+    cvc_check: Option<String>,
+    description: Option<String>,
+    metadata: Value,
+    created_at: OffsetDateTime,
+}
+
+impl From<Row> for Charge {
+    fn from(row: Row) -> Self {
+        Self {
+            id: ChargeId::from_bytes(row.id.into_bytes()),
+            intent: PaymentIntentId::from_bytes(row.payment_intent_id.into_bytes()),
+            attempt: AttemptId::from_bytes(row.attempt_id.into_bytes()),
+            succeeded: row.status == "succeeded",
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            captured_minor: row.amount_captured_minor,
+            released_minor: row.amount_released_minor,
+            refunded_minor: row.amount_refunded_minor,
+            captured: row.captured,
+            record: row.card_record.into_bytes(),
+            customer: row.customer_id.map(|id| CustomerId::from_bytes(id.into_bytes())),
+            approval_code: row.approval_code,
+            response_code: row.response_code,
+            decline_code: row.decline_code,
+            cvc_check: row.cvc_check,
+            description: row.description,
+            metadata: object(row.metadata),
+            created_at: row.created_at,
+        }
+    }
+}
+
+macro_rules! select {
+    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $head + "SELECT id, payment_intent_id, attempt_id, status, amount_minor, currency, amount_captured_minor,
+                amount_released_minor, amount_refunded_minor, captured, card_record, customer_id, approval_code,
+                response_code, decline_code, cvc_check, description, metadata, created_at FROM charges " + $tail,
+            $($argument),*
+        )
+    };
+}
+
+/// Makes it.
+pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, charge: &Charge) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway charges::insert */
+         INSERT INTO charges (merchant_id, id, livemode, payment_intent_id, attempt_id, status, amount_minor, currency,
+             amount_captured_minor, captured, card_record, customer_id, approval_code, response_code, decline_code,
+             cvc_check, description, metadata, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+        tenant.id(),
+        uuid(charge.id.as_bytes()),
+        tenant.livemode,
+        uuid(charge.intent.as_bytes()),
+        uuid(charge.attempt.as_bytes()),
+        if charge.succeeded { "succeeded" } else { "failed" },
+        charge.amount_minor,
+        charge.currency,
+        charge.captured_minor,
+        charge.captured,
+        uuid(&charge.record),
+        charge.customer.map(|id| uuid(id.as_bytes())),
+        charge.approval_code,
+        charge.response_code,
+        charge.decline_code,
+        charge.cvc_check,
+        charge.description,
+        Value::Object(charge.metadata.clone()),
+        charge.created_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// So much was taken, and the rest is free again.
+pub(crate) async fn mark_captured(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    id: ChargeId,
+    captured_minor: i64,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway charges::mark_captured */
+         UPDATE charges SET captured = TRUE, amount_captured_minor = $3, amount_released_minor = amount_minor - $3
+         WHERE merchant_id = $1 AND id = $2",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        captured_minor,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// All of it is free again.
+pub(crate) async fn mark_voided(conn: Conn<'_>, tenant: Tenant, id: ChargeId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway charges::mark_voided */
+         UPDATE charges SET amount_released_minor = amount_minor WHERE merchant_id = $1 AND id = $2",
+        tenant.id(),
+        uuid(id.as_bytes()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// So much more was given back.
+pub(crate) async fn mark_refunded(conn: Conn<'_>, tenant: Tenant, id: ChargeId, more_minor: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway charges::mark_refunded */
+         UPDATE charges SET amount_refunded_minor = amount_refunded_minor + $3 WHERE merchant_id = $1 AND id = $2",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        more_minor,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The merchant's charge of this id.
+pub async fn find(pool: &PgPool, tenant: Tenant, id: ChargeId) -> sqlx::Result<Option<Charge>> {
+    let row = select!(
+        "/* gateway charges::find */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(Charge::from))
+}
+
+/// The merchant's charges of these ids.
+pub async fn find_many(pool: &PgPool, tenant: Tenant, ids: &[ChargeId]) -> sqlx::Result<Vec<Charge>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway charges::find_many */ ",
+        "WHERE merchant_id = $1 AND livemode = $2 AND id = ANY($3)",
+        tenant.id(),
+        tenant.livemode,
+        &ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(Charge::from).collect())
+}
+
+/// The merchant's charges, perhaps of one payment.
+pub async fn list(
+    pool: &PgPool,
+    tenant: Tenant,
+    intent: Option<PaymentIntentId>,
+    page: &Page,
+) -> sqlx::Result<Listed<Charge>> {
+    let intent = intent.map(|id| uuid(id.as_bytes()));
+    let rows = if page.ascending() {
+        let (at, id) = page.before_parts();
+        select!(
+            "/* gateway charges::list ascending */ ",
+            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
+               AND (created_at, id) > ($4::timestamptz, $5::uuid)
+               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
+             ORDER BY created_at, id LIMIT $8",
+            tenant.id(), tenant.livemode, intent, at, id, page.from, page.until, page.fetch(),
+        )
+        .fetch_all(pool)
+        .await?
+    } else {
+        let (at, id) = page.after_parts();
+        select!(
+            "/* gateway charges::list */ ",
+            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
+               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
+               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
+             ORDER BY created_at DESC, id DESC LIMIT $8",
+            tenant.id(), tenant.livemode, intent, at, id, page.from, page.until, page.fetch(),
+        )
+        .fetch_all(pool)
+        .await?
+    };
+    Ok(page.close(rows.into_iter().map(Charge::from).collect()))
+}
+
+/// Where this one stands in lists.
+pub fn cursor(charge: &Charge) -> Cursor {
+    (charge.created_at, uuid(charge.id.as_bytes()))
+}

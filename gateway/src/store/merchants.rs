@@ -1,0 +1,19 @@
+//! Table `merchants`.
+
+use kura_wire::ids::MerchantId;
+use time::OffsetDateTime;
+
+use super::{Conn, uuid};
+
+/// A new merchant.
+pub(crate) async fn insert(conn: Conn<'_>, id: MerchantId, name: &str, at: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway merchants::insert */ INSERT INTO merchants (id, name, created_at) VALUES ($1, $2, $3)",
+        uuid(id.as_bytes()),
+        name,
+        at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! Table `payment_intents`.
+
+use kura_wire::ids::{ChargeId, CustomerId, PaymentIntentId, TokenUse};
+use serde_json::{Map, Value};
+use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use crate::domain::payment_intent::{CaptureMethod, InFlight, Progress, Status};
+
+/// The card named for a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedCard {
+    /// The vault's record.
+    pub record: [u8; 16],
+    /// By which of its names it is used.
+    pub allows: TokenUse,
+}
+
+/// Why the last attempt brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// Of the catalogue.
+    pub code: String,
+    /// The network's reason.
+    pub decline_code: Option<String>,
+    /// The failed charge, if the network answered.
+    pub charge: Option<ChargeId>,
+    /// The card.
+    pub record: [u8; 16],
+}
+
+/// A PaymentIntent.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// Its id.
+    pub id: PaymentIntentId,
+    /// How far it is. `in_flight` is known only where the attempt was read with it.
+    pub progress: Progress,
+    /// Three lower-case letters.
+    pub currency: String,
+    /// The card.
+    pub card: Option<NamedCard>,
+    /// The customer.
+    pub customer: Option<CustomerId>,
+    /// The merchant's words.
+    pub description: Option<String>,
+    /// Masked.
+    pub receipt_email: Option<String>,
+    /// The merchant's data.
+    pub metadata: Map<String, Value>,
+    /// Whether the merchant left the methods to us.
+    pub automatic_payment_methods: bool,
+    /// The newest charge.
+    pub latest_charge: Option<ChargeId>,
+    /// The last failure.
+    pub last_error: Option<LastError>,
+    /// Why it was called off.
+    pub cancellation_reason: Option<String>,
+    /// When.
+    pub canceled_at: Option<OffsetDateTime>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+}
+
+struct Row {
+    id: Uuid,
+    amount_minor: i64,
+    currency: String,
+    status: String,
+    capture_method: String,
+    amount_capturable_minor: i64,
+    amount_received_minor: i64,
+    amount_refunding_minor: i64,
+    amount_refunded_minor: i64,
+    card_record: Option<Uuid>,
+    card_use: Option<String>,
+    customer_id: Option<Uuid>,
+    description: Option<String>,
+    receipt_email_masked: Option<String>,
+    metadata: Value,
+    automatic_payment_methods: bool,
+    latest_charge_id: Option<Uuid>,
+    error_code: Option<String>,
+    error_decline_code: Option<String>,
+    error_charge_id: Option<Uuid>,
+    error_card_record: Option<Uuid>,
+    cancellation_reason: Option<String>,
+    canceled_at: Option<OffsetDateTime>,
+    created_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Intent {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        let bad = |what: &'static str| sqlx::Error::Decode(what.into());
+        let card = match (row.card_record, row.card_use.as_deref()) {
+            (Some(record), Some("single")) => Some(NamedCard { record: record.into_bytes(), allows: TokenUse::Single }),
+            (Some(record), Some("multi")) => Some(NamedCard { record: record.into_bytes(), allows: TokenUse::Multi }),
+            (None, None) => None,
+            _ => return Err(bad("card_use")),
+        };
+        let charge = |id: Uuid| ChargeId::from_bytes(id.into_bytes());
+        let last_error = row.error_code.zip(row.error_card_record).map(|(code, record)| LastError {
+            code,
+            decline_code: row.error_decline_code,
+            charge: row.error_charge_id.map(charge),
+            record: record.into_bytes(),
+        });
+        Ok(Self {
+            id: PaymentIntentId::from_bytes(row.id.into_bytes()),
+            progress: Progress {
+                status: Status::parse(&row.status).ok_or_else(|| bad("status"))?,
+                amount: row.amount_minor,
+                capture_method: CaptureMethod::parse(&row.capture_method).ok_or_else(|| bad("capture_method"))?,
+                capturable: row.amount_capturable_minor,
+                received: row.amount_received_minor,
+                refunded: row.amount_refunded_minor,
+                refunding: row.amount_refunding_minor,
+                in_flight: None,
+            },
+            currency: row.currency,
+            card,
+            customer: row.customer_id.map(|id| CustomerId::from_bytes(id.into_bytes())),
+            description: row.description,
+            receipt_email: row.receipt_email_masked,
+            metadata: object(row.metadata),
+            automatic_payment_methods: row.automatic_payment_methods,
+            latest_charge: row.latest_charge_id.map(charge),
+            last_error,
+            cancellation_reason: row.cancellation_reason,
+            canceled_at: row.canceled_at,
+            created_at: row.created_at,
+        })
+    }
+}
+
+impl Intent {
+    /// The same with what is known to be under way.
+    #[must_use]
+    pub fn with_in_flight(mut self, in_flight: Option<InFlight>) -> Self {
+        self.progress.in_flight = in_flight;
+        self
+    }
+}
+
+/// All columns, between a head that names the statement and a tail.
+macro_rules! select {
+    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $head + "SELECT id, amount_minor, currency, status, capture_method, amount_capturable_minor,
+                amount_received_minor, amount_refunding_minor, amount_refunded_minor, card_record, card_use, customer_id,
+                description, receipt_email_masked, metadata, automatic_payment_methods, latest_charge_id, error_code,
+                error_decline_code, error_charge_id, error_card_record, cancellation_reason, canceled_at, created_at
+                FROM payment_intents " + $tail,
+            $($argument),*
+        )
+    };
+}
+
+const fn use_word(allows: TokenUse) -> &'static str {
+    match allows {
+        TokenUse::Single => "single",
+        TokenUse::Multi => "multi",
+    }
+}
+
+/// Makes it; false when a first run of the same request did.
+pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "/* gateway payment_intents::insert */
+         INSERT INTO payment_intents (merchant_id, id, livemode, amount_minor, currency, status, capture_method,
+             card_record, card_use, customer_id, description, receipt_email_masked, metadata, automatic_payment_methods,
+             created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
+        tenant.id(),
+        uuid(intent.id.as_bytes()),
+        tenant.livemode,
+        intent.progress.amount,
+        intent.currency,
+        intent.progress.status.as_str(),
+        intent.progress.capture_method.as_str(),
+        intent.card.map(|card| uuid(&card.record)),
+        intent.card.map(|card| use_word(card.allows)),
+        intent.customer.map(|id| uuid(id.as_bytes())),
+        intent.description,
+        intent.receipt_email,
+        Value::Object(intent.metadata.clone()),
+        intent.automatic_payment_methods,
+        intent.created_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The merchant's PaymentIntent of this id.
+pub async fn find(pool: &PgPool, tenant: Tenant, id: PaymentIntentId) -> sqlx::Result<Option<Intent>> {
+    let row = select!(
+        "/* gateway payment_intents::find */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(Intent::try_from).transpose()
+}
+
+/// The same, locked until the transaction ends: whatever changes a payment begins here.
+pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: PaymentIntentId) -> sqlx::Result<Option<Intent>> {
+    let row = select!(
+        "/* gateway payment_intents::lock */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3 FOR UPDATE",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Intent::try_from).transpose()
+}
+
+/// Writes all that can change.
+pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> sqlx::Result<()> {
+    let progress = &intent.progress;
+    let error = intent.last_error.as_ref();
+    sqlx::query!(
+        "/* gateway payment_intents::update */
+         UPDATE payment_intents SET amount_minor = $4, status = $5, amount_capturable_minor = $6,
+             amount_received_minor = $7, amount_refunding_minor = $8, amount_refunded_minor = $9, card_record = $10,
+             card_use = $11, customer_id = $12, description = $13, receipt_email_masked = $14, metadata = $15,
+             latest_charge_id = $16, error_code = $17, error_decline_code = $18, error_charge_id = $19,
+             error_card_record = $20, cancellation_reason = $21, canceled_at = $22
+         WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(intent.id.as_bytes()),
+        tenant.livemode,
+        progress.amount,
+        progress.status.as_str(),
+        progress.capturable,
+        progress.received,
+        progress.refunding,
+        progress.refunded,
+        intent.card.map(|card| uuid(&card.record)),
+        intent.card.map(|card| use_word(card.allows)),
+        intent.customer.map(|id| uuid(id.as_bytes())),
+        intent.description,
+        intent.receipt_email,
+        Value::Object(intent.metadata.clone()),
+        intent.latest_charge.map(|id| uuid(id.as_bytes())),
+        error.map(|error| error.code.as_str()),
+        error.and_then(|error| error.decline_code.as_deref()),
+        error.and_then(|error| error.charge).map(|id| uuid(id.as_bytes())),
+        error.map(|error| uuid(&error.record)),
+        intent.cancellation_reason,
+        intent.canceled_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The merchant's PaymentIntents, perhaps of one customer.
+pub async fn list(
+    pool: &PgPool,
+    tenant: Tenant,
+    customer: Option<CustomerId>,
+    page: &Page,
+) -> sqlx::Result<Listed<Intent>> {
+    let customer = customer.map(|id| uuid(id.as_bytes()));
+    let rows = if page.ascending() {
+        let (at, id) = page.before_parts();
+        select!(
+            "/* gateway payment_intents::list ascending */ ",
+            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR customer_id = $3)
+               AND (created_at, id) > ($4::timestamptz, $5::uuid)
+               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
+             ORDER BY created_at, id LIMIT $8",
+            tenant.id(), tenant.livemode, customer, at, id, page.from, page.until, page.fetch(),
+        )
+        .fetch_all(pool)
+        .await?
+    } else {
+        let (at, id) = page.after_parts();
+        select!(
+            "/* gateway payment_intents::list */ ",
+            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR customer_id = $3)
+               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
+               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
+             ORDER BY created_at DESC, id DESC LIMIT $8",
+            tenant.id(), tenant.livemode, customer, at, id, page.from, page.until, page.fetch(),
+        )
+        .fetch_all(pool)
+        .await?
+    };
+    let intents = rows.into_iter().map(Intent::try_from).collect::<sqlx::Result<Vec<_>>>()?;
+    Ok(page.close(intents))
+}
+
+/// Where this one stands in lists.
+pub fn cursor(intent: &Intent) -> Cursor {
+    (intent.created_at, uuid(intent.id.as_bytes()))
+}

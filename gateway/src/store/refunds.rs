@@ -1,0 +1,183 @@
+//! Table `refunds`.
+
+use kura_wire::ids::{ChargeId, PaymentIntentId, RefundId};
+use serde_json::{Map, Value};
+use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+
+/// A refund.
+#[derive(Debug, Clone)]
+pub struct Refund {
+    /// Its id.
+    pub id: RefundId,
+    /// The payment.
+    pub intent: PaymentIntentId,
+    /// The charge.
+    pub charge: ChargeId,
+    /// `pending`, `succeeded`, `failed`.
+    pub status: String,
+    /// How much.
+    pub amount_minor: i64,
+    /// Three lower-case letters.
+    pub currency: String,
+    /// The merchant's reason.
+    pub reason: Option<String>,
+    /// Ours, when it failed.
+    pub failure_reason: Option<String>,
+    /// The merchant's data.
+    pub metadata: Map<String, Value>,
+    /// What the network knows it by.
+    pub network_reference: String,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+}
+
+struct Row {
+    id: Uuid,
+    payment_intent_id: Uuid,
+    charge_id: Uuid,
+    status: String,
+    amount_minor: i64,
+    currency: String,
+    reason: Option<String>,
+    failure_reason: Option<String>,
+    metadata: Value,
+    network_reference: String,
+    created_at: OffsetDateTime,
+}
+
+impl From<Row> for Refund {
+    fn from(row: Row) -> Self {
+        Self {
+            id: RefundId::from_bytes(row.id.into_bytes()),
+            intent: PaymentIntentId::from_bytes(row.payment_intent_id.into_bytes()),
+            charge: ChargeId::from_bytes(row.charge_id.into_bytes()),
+            status: row.status,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            reason: row.reason,
+            failure_reason: row.failure_reason,
+            metadata: object(row.metadata),
+            network_reference: row.network_reference,
+            created_at: row.created_at,
+        }
+    }
+}
+
+macro_rules! select {
+    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $head + "SELECT id, payment_intent_id, charge_id, status, amount_minor, currency, reason, failure_reason,
+                metadata, network_reference, created_at FROM refunds " + $tail,
+            $($argument),*
+        )
+    };
+}
+
+/// Makes it.
+pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, refund: &Refund) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway refunds::insert */
+         INSERT INTO refunds (merchant_id, id, livemode, payment_intent_id, charge_id, status, amount_minor, currency,
+             reason, metadata, network_reference, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        tenant.id(),
+        uuid(refund.id.as_bytes()),
+        tenant.livemode,
+        uuid(refund.intent.as_bytes()),
+        uuid(refund.charge.as_bytes()),
+        refund.status,
+        refund.amount_minor,
+        refund.currency,
+        refund.reason,
+        Value::Object(refund.metadata.clone()),
+        refund.network_reference,
+        refund.created_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// It ended.
+pub(crate) async fn mark_settled(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    id: RefundId,
+    status: &str,
+    failure_reason: Option<&str>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway refunds::mark_settled */
+         UPDATE refunds SET status = $3, failure_reason = $4 WHERE merchant_id = $1 AND id = $2 AND status = 'pending'",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        status,
+        failure_reason,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The merchant's refund of this id.
+pub async fn find(pool: &PgPool, tenant: Tenant, id: RefundId) -> sqlx::Result<Option<Refund>> {
+    let row = select!(
+        "/* gateway refunds::find */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(Refund::from))
+}
+
+/// The merchant's refunds, perhaps of one payment or one charge.
+pub async fn list(
+    pool: &PgPool,
+    tenant: Tenant,
+    intent: Option<PaymentIntentId>,
+    charge: Option<ChargeId>,
+    page: &Page,
+) -> sqlx::Result<Listed<Refund>> {
+    let intent = intent.map(|id| uuid(id.as_bytes()));
+    let charge = charge.map(|id| uuid(id.as_bytes()));
+    let rows = if page.ascending() {
+        let (at, id) = page.before_parts();
+        select!(
+            "/* gateway refunds::list ascending */ ",
+            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
+               AND ($4::uuid IS NULL OR charge_id = $4) AND (created_at, id) > ($5::timestamptz, $6::uuid)
+               AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
+             ORDER BY created_at, id LIMIT $9",
+            tenant.id(), tenant.livemode, intent, charge, at, id, page.from, page.until, page.fetch(),
+        )
+        .fetch_all(pool)
+        .await?
+    } else {
+        let (at, id) = page.after_parts();
+        select!(
+            "/* gateway refunds::list */ ",
+            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
+               AND ($4::uuid IS NULL OR charge_id = $4)
+               AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6::uuid))
+               AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
+             ORDER BY created_at DESC, id DESC LIMIT $9",
+            tenant.id(), tenant.livemode, intent, charge, at, id, page.from, page.until, page.fetch(),
+        )
+        .fetch_all(pool)
+        .await?
+    };
+    Ok(page.close(rows.into_iter().map(Refund::from).collect()))
+}
+
+/// Where this one stands in lists.
+pub fn cursor(refund: &Refund) -> Cursor {
+    (refund.created_at, uuid(refund.id.as_bytes()))
+}
