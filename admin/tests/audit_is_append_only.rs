@@ -1,4 +1,6 @@
 //! The audit against PostgreSQL itself, as the console's own role, in a private cluster that lives as long as the test.
+// The lints' exception for tests doesn't reach the functions beside them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
