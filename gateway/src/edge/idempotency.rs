@@ -192,8 +192,16 @@ mod tests {
         assert_eq!(decided(row("retryable", now, me)), taken);
         assert_eq!(decided(row("in_flight", now - hour, me)), taken, "older than any request can be");
         let other = Uuid::from_bytes([9; 16]);
-        assert_eq!(decided(row("in_flight", now - time::Duration::seconds(5), other)), taken, "of a process before this one");
-        assert_eq!(decided(row("in_flight", now + hour, other)), Err(Code::IdempotencyKeyInUse), "of a replica that lives");
+        assert_eq!(
+            decided(row("in_flight", now - time::Duration::seconds(5), other)),
+            taken,
+            "of a process before this one"
+        );
+        assert_eq!(
+            decided(row("in_flight", now + hour, other)),
+            Err(Code::IdempotencyKeyInUse),
+            "of a replica that lives"
+        );
     }
 
     /// 1 to 255 printable characters.

@@ -18,11 +18,8 @@ use crate::store::payment_intents::{self, Intent};
 use crate::store::refunds::{self, Refund};
 use crate::store::{begin, timeline};
 
-const REASONS: &[(&str, &str)] = &[
-    ("duplicate", "duplicate"),
-    ("fraudulent", "fraudulent"),
-    ("requested_by_customer", "requested_by_customer"),
-];
+const REASONS: &[(&str, &str)] =
+    &[("duplicate", "duplicate"), ("fraudulent", "fraudulent"), ("requested_by_customer", "requested_by_customer")];
 
 /// What is asked for.
 struct Asked {

@@ -22,7 +22,8 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     params.finish()?;
 
     check_origins(&context.merchant, context.origin.as_deref(), &context.app.public_origin, &sealed.origin)?;
-    let publishable_key = context.merchant.publishable_key().ok_or_else(|| ApiError::new(Code::PublishableKeyRequired))?;
+    let publishable_key =
+        context.merchant.publishable_key().ok_or_else(|| ApiError::new(Code::PublishableKeyRequired))?;
 
     let ask = Tokenize { context: context.vault_context(), publishable_key: publishable_key.to_owned(), sealed };
     let made = context.app.vault.tokenize(&ask).await?;
