@@ -2,14 +2,20 @@
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 
+/// The source itself, for calls that ask for one.
+#[allow(clippy::disallowed_methods)] // This is that one place.
+pub fn source() -> SystemRandom {
+    SystemRandom::new()
+}
+
 /// `N` random bytes.
 ///
 /// # Panics
 /// When the operating system has no randomness to give. Nothing safe can be done then.
-#[allow(clippy::expect_used, clippy::disallowed_methods)] // This is that one place; and going on without randomness would be worse than stopping.
+#[allow(clippy::expect_used)] // Going on without randomness would be worse than stopping.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut out = [0; N];
-    SystemRandom::new().fill(&mut out).expect("the operating system gives random bytes");
+    source().fill(&mut out).expect("the operating system gives random bytes");
     out
 }
 

@@ -147,6 +147,17 @@ impl TlsConfig {
             .with_client_auth_cert(chain, key)?)
     }
 
+    /// A TLS client that trusts the same CA and shows no certificate: what a stranger would have.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the CA's file can't be read.
+    pub fn anonymous_client_config(&self) -> Result<ClientConfig, TlsError> {
+        Ok(ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&version::TLS13])?
+            .with_root_certificates(self.roots()?)
+            .with_no_client_auth())
+    }
+
     /// An HTTP/2 client that presents this identity and connects to `address` as the zone `Z`, whose name is checked.
     ///
     /// # Errors
@@ -171,16 +182,23 @@ impl TlsConfig {
     }
 }
 
-/// A client for plain HTTP or public TLS, for programs outside the zones.
+/// A client for plain HTTP, for programs outside the zones.
 ///
 /// # Errors
 /// [`TlsError`] when it can't be built.
 pub fn public_http_client(timeout: Duration) -> Result<reqwest::Client, TlsError> {
-    let config = ClientConfig::builder_with_provider(provider())
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(no_tls()?).timeout(timeout).no_proxy().build()?)
+}
+
+/// A client that trusts nobody: for plain HTTP to this machine.
+///
+/// # Errors
+/// [`TlsError`] when it can't be built.
+pub fn no_tls() -> Result<ClientConfig, TlsError> {
+    Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(config).timeout(timeout).no_proxy().build()?)
+        .with_no_client_auth())
 }
 
 fn provider() -> Arc<CryptoProvider> {

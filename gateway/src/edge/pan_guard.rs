@@ -196,7 +196,7 @@ mod tests {
             "4242\u{3000}4242\u{3000}4242\u{3000}4242".into(),
             "4242\u{200b}424242424242".into(),
             format!("note=order+{PAN}&x=1"),
-            format!("{{\"a\": \"{PAN}\"} broken"),
+            format!("{{\"a\": \"{PAN}\"}} broken"),
         ] {
             assert_eq!(search_text(&text), Err(RawCardData), "{text}");
         }

@@ -56,7 +56,7 @@ pub async fn confirm(
     let card = named_or_kept(context, &target, named).await?;
     let (attempt, intent, named, card) = match start(context, target, card).await? {
         Started::Met(attempt, intent) => return answer_met(context, &attempt, &intent, expand).await,
-        Started::Fresh(attempt, intent, (named, card)) => (attempt, intent, named, card),
+        Started::Fresh(attempt, intent, card) => (attempt, intent, card.0, card.1),
     };
     let token = card.token(named.allows);
     let carried =
@@ -91,7 +91,7 @@ pub(super) fn check_owner(intent: &Intent, named: Option<&(NamedCard, Card)>) ->
 
 enum Started {
     Met(Attempt, Box<Intent>),
-    Fresh(Attempt, Box<Intent>, (NamedCard, Card)),
+    Fresh(Attempt, Box<Intent>, Box<(NamedCard, Card)>),
 }
 
 /// Transaction 1: the payment `processing`, the attempt written down.
@@ -125,7 +125,7 @@ async fn start(context: &Context, target: Target, card: Option<(NamedCard, Card)
     let entries: Vec<Entry> = created.into_iter().chain([money_path::entry("processing", &attempt, None)]).collect();
     timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), attempt.created_at, &entries).await?;
     tx.commit().await?;
-    Ok(Started::Fresh(attempt, Box::new(intent), card))
+    Ok(Started::Fresh(attempt, Box::new(intent), Box::new(card)))
 }
 
 async fn locked(context: &Context, conn: &mut PgConnection, id: PaymentIntentId) -> ApiResult<Intent> {

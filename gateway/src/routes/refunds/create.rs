@@ -38,7 +38,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let charge = find_charge(&context, &asked).await?;
     let (refund, attempt, intent) = match start(&context, &asked, &charge).await? {
         Started::Met(refund) => return Ok(render::refund::refund(&refund)),
-        Started::Fresh(refund, attempt, intent) => (refund, attempt, intent),
+        Started::Fresh(fresh) => *fresh,
     };
     let carried =
         money_path::carry_out(&context.app, context.vault_context(), context.tenant(), &attempt, None, intent).await?;
@@ -91,7 +91,7 @@ async fn find_charge(context: &Context, asked: &Asked) -> ApiResult<Charge> {
 
 enum Started {
     Met(Refund),
-    Fresh(Refund, Attempt, Intent),
+    Fresh(Box<(Refund, Attempt, Intent)>),
 }
 
 /// Reserves the amount under the payment's lock, and writes refund and attempt down.
@@ -147,7 +147,7 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
     let entries = [money_path::entry("refunding", &attempt, asked.reason)];
     timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), at, &entries).await?;
     tx.commit().await?;
-    Ok(Started::Fresh(refund, attempt, intent))
+    Ok(Started::Fresh(Box::new((refund, attempt, intent))))
 }
 
 fn refused(refusal: Refusal) -> ApiError {

@@ -1,0 +1,140 @@
+//! The ports: eight in a row from a base, or any that are free.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{State, read_if_there, write_private_json};
+
+/// Every listener's port on 127.0.0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ports {
+    pub(crate) gateway: u16,
+    pub(crate) gateway_control: u16,
+    pub(crate) vault_data: u16,
+    pub(crate) vault_control: u16,
+    pub(crate) acquirer: u16,
+    pub(crate) networks: u16,
+    pub(crate) fronts: u16,
+    pub(crate) admin: u16,
+}
+
+impl Ports {
+    /// From `base`; with base 0 those of the last run on this state when they are free, else any that are.
+    ///
+    /// # Errors
+    /// When one is in use, naming it and the option that chooses others.
+    pub(crate) fn choose(base: u16, state: &State) -> Result<Self> {
+        let remembered = state.path("ports.json");
+        let ports = if base == 0 {
+            let last = read_if_there(&remembered)?.and_then(|json| serde_json::from_str::<Self>(&json).ok());
+            match last.filter(|ports| ports.taken().is_empty()) {
+                Some(ports) => ports,
+                None => Self::any_free()?,
+            }
+        } else {
+            Self::from_base(base)?
+        };
+        ports.require_free(base)?;
+        write_private_json(&remembered, &ports)?;
+        Ok(ports)
+    }
+
+    fn from_base(base: u16) -> Result<Self> {
+        let port = |offset| base.checked_add(offset).context("--port-base must be at most 65527");
+        Ok(Self {
+            gateway: port(1)?,
+            gateway_control: port(2)?,
+            vault_data: port(3)?,
+            vault_control: port(4)?,
+            acquirer: port(5)?,
+            networks: port(6)?,
+            fronts: port(7)?,
+            admin: port(8)?,
+        })
+    }
+
+    fn any_free() -> Result<Self> {
+        // All are held until all are known, so that no two are the same.
+        let mut held = Vec::new();
+        let mut port = || -> Result<u16> {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
+            let port = listener.local_addr()?.port();
+            held.push(listener);
+            Ok(port)
+        };
+        Ok(Self {
+            gateway: port()?,
+            gateway_control: port()?,
+            vault_data: port()?,
+            vault_control: port()?,
+            acquirer: port()?,
+            networks: port()?,
+            fronts: port()?,
+            admin: port()?,
+        })
+    }
+
+    fn named(&self) -> [(u16, &'static str); 8] {
+        [
+            (self.gateway, "the gateway"),
+            (self.gateway_control, "the gateway's control plane"),
+            (self.vault_data, "the vault's data plane"),
+            (self.vault_control, "the vault's control plane"),
+            (self.acquirer, "the simulated acquirer"),
+            (self.networks, "the simulated networks' page"),
+            (self.fronts, "the sample shop"),
+            (self.admin, "the console"),
+        ]
+    }
+
+    fn taken(&self) -> Vec<(u16, &'static str)> {
+        self.named().into_iter().filter(|(port, _)| TcpListener::bind(local(*port)).is_err()).collect()
+    }
+
+    fn require_free(&self, base: u16) -> Result<()> {
+        let taken = self.taken();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let mut message = String::new();
+        for (port, whose) in taken {
+            let _ = writeln!(message, "port {port} is in use, and {whose} needs it");
+        }
+        let other = if base < 50_000 { base + 1000 } else { 7100 };
+        bail!(
+            "{message}stop what uses it, or choose other ports: cargo kura up --port-base {other} (0 takes any free ones)"
+        );
+    }
+}
+
+/// The loopback address with this port.
+pub(crate) fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// The address that a browser is given.
+pub(crate) fn url(port: u16) -> String {
+    format!("http://localhost:{port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Free ports are all different, and a taken one is named together with its option.
+    #[test]
+    fn a_taken_port_is_named() {
+        let ports = Ports::any_free().unwrap();
+        let mut all: Vec<u16> = ports.named().iter().map(|(port, _)| *port).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 8);
+
+        let _held = TcpListener::bind(local(ports.admin)).unwrap();
+        let message = ports.require_free(7100).unwrap_err().to_string();
+        assert!(message.contains(&ports.admin.to_string()) && message.contains("--port-base"), "{message}");
+    }
+}

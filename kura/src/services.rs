@@ -1,0 +1,113 @@
+//! The five programs: what they are configured with and how they are known to be ready.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::ports::{Ports, local, url};
+use crate::postgres::{Cluster, password_file};
+use crate::state::State;
+
+/// Every service, in the order of the zones.
+pub(crate) const NAMES: [&str; 5] = ["networks", "vault", "gateway", "admin", "fronts"];
+
+/// The program's file name.
+pub(crate) fn program(service: &str) -> String {
+    format!("kura-{service}")
+}
+
+/// Its configuration's file, in the state directory.
+pub(crate) fn configuration_file(state: &State, service: &str) -> std::path::PathBuf {
+    state.path(service).join(format!("{service}.toml"))
+}
+
+fn tls(directory: &Path) -> Value {
+    json!({
+        "certificate": directory.join("certificate.pem"),
+        "private_key": directory.join("key.pem"),
+        "ca": directory.join("ca.pem"),
+    })
+}
+
+fn database(state: &State, cluster: &Cluster, service: &str, max_connections: u32) -> Value {
+    json!({
+        "url": cluster.url(service, &format!("{service}_app")),
+        "password_file": password_file(state, service),
+        "max_connections": max_connections,
+    })
+}
+
+/// `networks.toml`
+pub(crate) fn networks(state: &State, ports: &Ports) -> Value {
+    json!({
+        "iso8583_listener": local(ports.acquirer),
+        "http_listener": local(ports.networks),
+        "books": state.path("networks/books.jsonl"),
+        "tls": tls(&state.path("networks/tls")),
+    })
+}
+
+/// `vault.toml`
+pub(crate) fn vault(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
+    json!({
+        "environment": "development",
+        "node": 0,
+        "data_plane": local(ports.vault_data),
+        "control_plane": local(ports.vault_control),
+        "identity_key": state.path("vault/identity.pem"),
+        "tls": tls(&state.path("vault/tls")),
+        "database": database(state, cluster, "vault", 16),
+        "key_provider": { "kind": "dev-file", "path": state.path("vault/dev-keys.json") },
+        "acquirer": { "test": {
+            "address": local(ports.acquirer),
+            "server_name": "acquirer.networks.example",
+            "response_timeout_ms": 5000,
+            "tls": tls(&state.path("vault/acquirer-tls")),
+        } },
+    })
+}
+
+/// `gateway.toml`
+pub(crate) fn gateway(state: &State, ports: &Ports, cluster: &Cluster, vault_identity: &str) -> Value {
+    json!({
+        "environment": "development",
+        "public_listener": local(ports.gateway),
+        "public_url": url(ports.gateway),
+        "control_plane": local(ports.gateway_control),
+        "vault_identity": vault_identity,
+        "secret_file": state.path("gateway/gateway.secret"),
+        "tls": tls(&state.path("gateway/tls")),
+        "database": database(state, cluster, "gateway", 16),
+        "vault": { "address": local(ports.vault_data), "timeout_ms": 15000 },
+        "rate_limits": {
+            "per_address_per_second": 100,
+            "per_address_burst": 400,
+            "per_key_per_second": 100,
+            "per_key_burst": 400,
+        },
+        "recovery": { "every_ms": 1000, "after_ms": 5000 },
+    })
+}
+
+/// `admin.toml`
+pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
+    json!({
+        "listener": local(ports.admin),
+        "public_url": url(ports.admin),
+        "tls": tls(&state.path("admin/tls")),
+        "database": database(state, cluster, "admin", 8),
+        "gateway": { "address": local(ports.gateway_control) },
+        "vault": { "address": local(ports.vault_control) },
+    })
+}
+
+/// `fronts.toml`
+pub(crate) fn fronts(state: &State, ports: &Ports, publishable_key: &str) -> Value {
+    json!({
+        "listener": local(ports.fronts),
+        "public_url": url(ports.fronts),
+        "gateway_url": url(ports.gateway),
+        "publishable_key": publishable_key,
+        "secret_key_file": state.path("fronts/secret.key"),
+    })
+}

@@ -1,0 +1,7 @@
+//! The vault's side of the acquirer: one long-lived TLS connection, many requests in flight, ISO 8583.
+
+mod connection;
+mod messages;
+
+pub use connection::{Acquirer, Reply};
+pub use messages::{Answer, authorization, capture, inquiry, refund, reversal_advice, void};

@@ -1,0 +1,248 @@
+//! Durable writes, grouped: while one commit is under way, new rows gather, and all go in the next. No timer.
+//!
+//! New cards, new attempts with their ledger rows, and decisions share these commits. One task writes, so a node's ledger
+//! rows have an order; the next sequence is known here and nowhere else. Who gets an answer knows that it is on disk.
+
+use kura_wire::vault::VaultErrorCode;
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::store::attempts::{AttemptRow, Decision};
+use crate::store::cards::CardRow;
+use crate::store::openings::OpeningRow;
+use crate::store::{StoreError, attempts, cards, openings};
+
+/// Rows in one commit at the most.
+const MAX_BATCH: usize = 256;
+/// Rows that may wait; the next is refused as overload.
+const MAX_WAITING: usize = 4096;
+
+/// Witness: the opening that it stands for is durable in the access ledger. Only the writer makes one, and only who holds
+/// one can open a sealed PAN ([`crate::domain`]).
+#[derive(Debug)]
+pub struct LedgerReceipt {
+    record: Uuid,
+}
+
+impl LedgerReceipt {
+    /// The record that may be opened.
+    pub fn record(&self) -> Uuid {
+        self.record
+    }
+}
+
+/// What became of an attempt that wanted to begin.
+#[derive(Debug)]
+pub enum Begun {
+    /// It is durable, with its ledger row if it opens a card.
+    New(Option<LedgerReceipt>),
+    /// The id was used before; nothing was written.
+    Existing,
+    /// Its single-use token was used by something else; nothing was written.
+    TokenUsed,
+}
+
+/// An attempt to begin: one row, its ledger row, and the single-use token that it uses up.
+pub struct NewAttempt {
+    /// The row.
+    pub attempt: AttemptRow,
+    /// The opening that it needs; node and sequence are filled in by the writer.
+    pub opening: Option<OpeningRow>,
+    /// Whether the card's `tok_` is used up by it.
+    pub spends_token: bool,
+}
+
+enum Write {
+    Card(Box<CardRow>, oneshot::Sender<Result<(), VaultErrorCode>>),
+    Begin(Box<NewAttempt>, oneshot::Sender<Result<Begun, VaultErrorCode>>),
+    Decide(Box<Decision>, oneshot::Sender<Result<(), VaultErrorCode>>),
+}
+
+/// The sending end, for everybody.
+#[derive(Clone)]
+pub struct Committer {
+    queue: mpsc::Sender<Write>,
+}
+
+impl Committer {
+    /// Starts the writer of a node.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the ledger's last sequence can't be read.
+    pub async fn start(pool: PgPool, node: i16) -> Result<Self, StoreError> {
+        let last_sequence = openings::last_sequence(&pool, node).await?;
+        let (queue, waiting) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(Writer { pool, node, last_sequence }.run(waiting));
+        Ok(Self { queue })
+    }
+
+    /// Inserts a card; durable when this returns.
+    ///
+    /// # Errors
+    /// `Overloaded` before anything was done; `Internal` when the database failed.
+    pub async fn insert_card(&self, card: CardRow) -> Result<(), VaultErrorCode> {
+        self.send(|done| Write::Card(Box::new(card), done)).await
+    }
+
+    /// Begins an attempt; durable when this returns.
+    ///
+    /// # Errors
+    /// `Overloaded` before anything was done; `Internal` when the database failed.
+    pub async fn begin(&self, attempt: NewAttempt) -> Result<Begun, VaultErrorCode> {
+        self.send(|done| Write::Begin(Box::new(attempt), done)).await
+    }
+
+    /// Records an outcome; durable when this returns. The first one stays.
+    ///
+    /// # Errors
+    /// `Overloaded` before anything was done; `Internal` when the database failed.
+    pub async fn decide(&self, decision: Decision) -> Result<(), VaultErrorCode> {
+        self.send(|done| Write::Decide(Box::new(decision), done)).await
+    }
+
+    async fn send<T>(
+        &self,
+        write: impl FnOnce(oneshot::Sender<Result<T, VaultErrorCode>>) -> Write,
+    ) -> Result<T, VaultErrorCode> {
+        let (done, answer) = oneshot::channel();
+        self.queue.try_send(write(done)).map_err(|_| VaultErrorCode::Overloaded)?;
+        answer.await.map_err(|_| VaultErrorCode::Internal)?
+    }
+}
+
+struct Writer {
+    pool: PgPool,
+    node: i16,
+    last_sequence: i64,
+}
+
+impl Writer {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Write>) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            let writes = std::mem::take(&mut batch);
+            if let Err(writes) = self.commit(writes).await {
+                // One row may have broken a constraint, and must not take the others with it.
+                for write in writes {
+                    if let Err(failed) = self.commit(vec![write]).await {
+                        failed.into_iter().for_each(Write::fail);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Commits all and answers all, or gives all back.
+    async fn commit(&mut self, writes: Vec<Write>) -> Result<(), Vec<Write>> {
+        match self.write(&writes).await {
+            Ok(begun) => {
+                let mut begun = begun.into_iter();
+                writes.into_iter().for_each(|write| write.succeed(&mut begun));
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, rows = writes.len(), "commit failed");
+                Err(writes)
+            }
+        }
+    }
+
+    /// One transaction. Gives what became of each attempt, in order.
+    async fn write(&mut self, writes: &[Write]) -> Result<Vec<Begun>, StoreError> {
+        let new_cards: Vec<&CardRow> = writes.iter().filter_map(Write::card).collect();
+        let new_attempts: Vec<&NewAttempt> = writes.iter().filter_map(Write::attempt).collect();
+        let decisions: Vec<Decision> = writes.iter().filter_map(Write::decision).cloned().collect();
+        let mut connection = self.pool.acquire().await?;
+        if new_attempts.is_empty() && decisions.is_empty() {
+            // A single statement is its own transaction, and saves two round trips.
+            cards::insert_all(&mut connection, &new_cards).await?;
+            return Ok(Vec::new());
+        }
+        let mut transaction = connection.begin().await?;
+        if !new_cards.is_empty() {
+            cards::insert_all(&mut transaction, &new_cards).await?;
+        }
+        let (begun, sequence) = self.begin_all(&mut transaction, &new_attempts).await?;
+        if !decisions.is_empty() {
+            attempts::decide_all(&mut transaction, &decisions).await?;
+        }
+        transaction.commit().await?;
+        self.last_sequence = sequence;
+        Ok(begun)
+    }
+
+    /// Tokens first: an attempt whose token is used up by something else must leave no row.
+    async fn begin_all(
+        &self,
+        connection: &mut PgConnection,
+        wanted: &[&NewAttempt],
+    ) -> Result<(Vec<Begun>, i64), StoreError> {
+        if wanted.is_empty() {
+            return Ok((Vec::new(), self.last_sequence));
+        }
+        let spending = wanted.iter().filter(|new| new.spends_token);
+        let pairs: (Vec<Uuid>, Vec<Uuid>) =
+            spending.filter_map(|new| new.attempt.card_id.map(|card| (card, new.attempt.id))).unzip();
+        let spent =
+            if pairs.0.is_empty() { Vec::new() } else { cards::spend_all(connection, &pairs.0, &pairs.1).await? };
+        let has_token = |new: &NewAttempt| {
+            !new.spends_token
+                || spent.iter().any(|(card, by)| Some(*card) == new.attempt.card_id && *by == new.attempt.id)
+        };
+        let rows: Vec<&AttemptRow> = wanted.iter().filter(|new| has_token(new)).map(|new| &new.attempt).collect();
+        let mut inserted = attempts::insert_new(connection, &rows).await?;
+        let mut sequence = self.last_sequence;
+        let mut ledger = Vec::new();
+        let mut begun = Vec::with_capacity(wanted.len());
+        for new in wanted {
+            begun.push(if !has_token(new) {
+                Begun::TokenUsed
+            } else if let Some(place) = inserted.iter().position(|id| *id == new.attempt.id) {
+                inserted.swap_remove(place);
+                Begun::New(new.opening.as_ref().map(|opening| {
+                    sequence += 1;
+                    ledger.push(OpeningRow { node: self.node, sequence, ..opening.clone() });
+                    LedgerReceipt { record: opening.card_id }
+                }))
+            } else {
+                Begun::Existing
+            });
+        }
+        if !ledger.is_empty() {
+            openings::insert_all(connection, &ledger).await?;
+        }
+        Ok((begun, sequence))
+    }
+}
+
+impl Write {
+    fn card(&self) -> Option<&CardRow> {
+        if let Self::Card(card, _) = self { Some(card) } else { None }
+    }
+
+    fn attempt(&self) -> Option<&NewAttempt> {
+        if let Self::Begin(attempt, _) = self { Some(attempt) } else { None }
+    }
+
+    fn decision(&self) -> Option<&Decision> {
+        if let Self::Decide(decision, _) = self { Some(decision) } else { None }
+    }
+
+    /// Tells whoever waits, if they still do.
+    fn succeed(self, begun: &mut impl Iterator<Item = Begun>) {
+        match self {
+            Self::Card(_, done) => drop(done.send(Ok(()))),
+            Self::Decide(_, done) => drop(done.send(Ok(()))),
+            Self::Begin(_, done) => drop(done.send(begun.next().ok_or(VaultErrorCode::Internal))),
+        }
+    }
+
+    fn fail(self) {
+        match self {
+            Self::Card(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
+            Self::Decide(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
+            Self::Begin(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One sealed field of one row: AES-256-GCM under a DEK, bound to exactly where it stands.
+//!
+//! Stored: format (1 byte), key id (8 bytes), nonce (12), ciphertext, tag (16). The associated data is the length-prefixed
+//! list (table, column, record id, merchant, class, key id): a value that was moved to another row, column or merchant, or
+//! changed in any byte, does not open.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use kura_platform::random;
+use kura_wire::ids::MerchantId;
+use kura_wire::sealed_box::length_prefixed;
+use zeroize::Zeroizing;
+
+use super::key_provider::DekBytes;
+
+const FORMAT: u8 = 1;
+const KEY_ID_LEN: usize = 8;
+const NONCE_LEN: usize = 12;
+const HEADER_LEN: usize = 1 + KEY_ID_LEN + NONCE_LEN;
+
+/// What kind of data a DEK seals; each merchant has one key for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DataClass {
+    /// Card numbers and cardholders' names.
+    Card,
+}
+
+impl DataClass {
+    /// The word in the database and in the associated data.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Card => "card",
+        }
+    }
+}
+
+/// Where a sealed value stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The table.
+    pub table: &'static str,
+    /// The column.
+    pub column: &'static str,
+    /// The row.
+    pub record: &'a [u8; 16],
+    /// Whose row.
+    pub merchant: MerchantId,
+    /// The class of its key.
+    pub class: DataClass,
+}
+
+/// A value that may stand in a `_sealed` column. Only sealing makes one, or reading such a column.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sealed(Vec<u8>);
+
+impl Sealed {
+    /// What was read from a `_sealed` column.
+    pub fn from_column(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// For a `_sealed` column.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The id of the DEK that it was sealed under.
+    pub fn key_id(&self) -> Option<i64> {
+        let id = self.0.get(1..=KEY_ID_LEN)?;
+        Some(i64::from_be_bytes(id.try_into().ok()?))
+    }
+}
+
+/// The value does not open: damaged, moved, or under another key. An alert wherever it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("sealed value does not open")]
+pub struct FieldError;
+
+/// A DEK, ready for AES.
+pub struct FieldKey {
+    id: i64,
+    key: LessSafeKey,
+}
+
+impl FieldKey {
+    /// The key of this id.
+    ///
+    /// # Errors
+    /// Never in practice: a DEK always has AES-256's length.
+    pub fn new(id: i64, dek: &DekBytes) -> Result<Self, FieldError> {
+        let key = UnboundKey::new(&AES_256_GCM, dek.as_slice()).map_err(|_| FieldError)?;
+        Ok(Self { id, key: LessSafeKey::new(key) })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// Seals a value for a place.
+    ///
+    /// # Errors
+    /// [`FieldError`] when AES-GCM refuses, which it has no reason to.
+    pub fn seal(&self, place: Place<'_>, plaintext: &[u8]) -> Result<Sealed, FieldError> {
+        let nonce: [u8; NONCE_LEN] = random::bytes();
+        // Sized at once, so that growing leaves no copy of the plaintext behind; sealed where it lies.
+        let mut out = Vec::with_capacity(HEADER_LEN + plaintext.len() + AES_256_GCM.tag_len());
+        out.push(FORMAT);
+        out.extend_from_slice(&self.id.to_be_bytes());
+        out.extend_from_slice(&nonce);
+        out.extend_from_slice(plaintext);
+        let aad = associated_data(place, self.id);
+        let body = out.get_mut(HEADER_LEN..).ok_or(FieldError)?;
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(aad), body).map_err(|_| FieldError)?;
+        out.extend_from_slice(tag.as_ref());
+        Ok(Sealed(out))
+    }
+
+    /// Opens a value where it stands. Who calls this holds a [`crate::commit::LedgerReceipt`].
+    ///
+    /// # Errors
+    /// [`FieldError`].
+    pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, FieldError> {
+        let (header, body) = sealed.0.split_at_checked(HEADER_LEN).ok_or(FieldError)?;
+        let nonce = header.get(1 + KEY_ID_LEN..).ok_or(FieldError)?;
+        if header.first() != Some(&FORMAT) || sealed.key_id() != Some(self.id) {
+            return Err(FieldError);
+        }
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| FieldError)?;
+        let mut buffer = Zeroizing::new(body.to_vec());
+        let len = self
+            .key
+            .open_in_place(nonce, Aad::from(associated_data(place, self.id)), &mut buffer)
+            .map_err(|_| FieldError)?
+            .len();
+        buffer.truncate(len);
+        Ok(buffer)
+    }
+}
+
+fn associated_data(place: Place<'_>, key_id: i64) -> Vec<u8> {
+    length_prefixed(&[
+        place.table.as_bytes(),
+        place.column.as_bytes(),
+        place.record,
+        place.merchant.as_bytes(),
+        place.class.as_str().as_bytes(),
+        &key_id.to_be_bytes(),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: [u8; 16] = [1; 16];
+
+    fn place(column: &'static str) -> Place<'static> {
+        Place {
+            table: "cards",
+            column,
+            record: &RECORD,
+            merchant: MerchantId::from_bytes([2; 16]),
+            class: DataClass::Card,
+        }
+    }
+
+    fn key(id: i64) -> FieldKey {
+        FieldKey::new(id, &Zeroizing::new([7; 32])).unwrap()
+    }
+
+    /// What was sealed opens in its own place, and nowhere else: not in another table, column, row, or for another merchant,
+    /// nor when the key's id was relabelled.
+    #[test]
+    fn a_sealed_value_opens_in_its_own_place_only() {
+        let sealed = key(5).seal(place("pan_sealed"), b"4242424242424242").unwrap();
+        assert_eq!(key(5).open(place("pan_sealed"), &sealed).unwrap().as_slice(), b"4242424242424242");
+        let other_row = [9; 16];
+        let moved = [
+            Place { table: "payers", ..place("pan_sealed") },
+            place("holder_sealed"),
+            Place { record: &other_row, ..place("pan_sealed") },
+            Place { merchant: MerchantId::from_bytes([3; 16]), ..place("pan_sealed") },
+        ];
+        for place in moved {
+            assert_eq!(key(5).open(place, &sealed), Err(FieldError), "{place:?}");
+        }
+        let mut relabelled = sealed.clone();
+        relabelled.0[8] = 6;
+        assert_eq!(key(6).open(place("pan_sealed"), &relabelled), Err(FieldError));
+    }
+
+    /// Any one changed byte, and any truncation, makes opening fail.
+    #[test]
+    fn any_changed_byte_makes_opening_fail() {
+        let sealed = key(5).seal(place("pan_sealed"), b"4242424242424242").unwrap();
+        for at in 0..sealed.0.len() {
+            let mut damaged = sealed.clone();
+            damaged.0[at] ^= 0x01;
+            assert_eq!(key(5).open(place("pan_sealed"), &damaged), Err(FieldError), "byte {at}");
+            assert_eq!(key(5).open(place("pan_sealed"), &Sealed(sealed.0[..at].to_vec())), Err(FieldError));
+        }
+    }
+
+    /// The same value twice gives two different ciphertexts.
+    #[test]
+    fn nonces_differ() {
+        let key = key(5);
+        assert_ne!(key.seal(place("pan_sealed"), b"1").unwrap(), key.seal(place("pan_sealed"), b"1").unwrap());
+    }
+}

@@ -1,0 +1,72 @@
+//! The vault identity: the key that vouches for sealing keys. Browsers have its public half pinned.
+
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use data_encoding::BASE64URL_NOPAD;
+use kura_platform::random;
+use kura_wire::sealed_box::{SealingKeySet, SignedKeySet, signed_bytes};
+use zeroize::Zeroizing;
+
+/// ECDSA P-256.
+pub struct Identity(EcdsaKeyPair);
+
+/// The identity can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The file.
+    #[error("vault identity: {0}")]
+    File(#[from] io::Error),
+    /// Its contents.
+    #[error("vault identity: not an ECDSA P-256 key in PKCS #8 PEM")]
+    Malformed,
+    /// Signing.
+    #[error("vault identity: can't sign")]
+    Sign,
+}
+
+impl Identity {
+    /// Makes the file with a new key; keeps one that exists.
+    ///
+    /// # Errors
+    /// [`IdentityError::File`].
+    pub fn create(path: &Path) -> Result<(), IdentityError> {
+        let mut file = match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            other => other?,
+        };
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| IdentityError::Sign)?;
+        let der = key.to_pkcs8v1().map_err(|_| IdentityError::Sign)?;
+        let text = Zeroizing::new(pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref())));
+        file.write_all(text.as_bytes())?;
+        Ok(file.sync_all()?)
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn open(path: &Path) -> Result<Self, IdentityError> {
+        let text = Zeroizing::new(std::fs::read(path)?);
+        let der = pem::parse(text.as_slice()).map_err(|_| IdentityError::Malformed)?.into_contents();
+        let der = Zeroizing::new(der);
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).map(Self).map_err(|_| IdentityError::Malformed)
+    }
+
+    /// The public half as browsers have it pinned: the raw point of 65 bytes, base64url.
+    pub fn public_key(&self) -> String {
+        BASE64URL_NOPAD.encode(self.0.public_key().as_ref())
+    }
+
+    /// Signs a key set.
+    ///
+    /// # Errors
+    /// [`IdentityError::Sign`].
+    pub fn sign(&self, keys: &SealingKeySet) -> Result<SignedKeySet, IdentityError> {
+        let payload = serde_json::to_string(keys).map_err(|_| IdentityError::Sign)?;
+        let signature = self.0.sign(&random::source(), &signed_bytes(&payload)).map_err(|_| IdentityError::Sign)?;
+        Ok(SignedKeySet { payload, signature: BASE64URL_NOPAD.encode(signature.as_ref()) })
+    }
+}

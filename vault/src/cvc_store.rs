@@ -1,0 +1,215 @@
+//! Security codes between tokenization and the first authorization: in locked memory, for 15 minutes at the most.
+//!
+//! The codes lie in one block that can't be swapped out and is left out of core dumps, with guard pages around it. Taking a
+//! code out wipes its place. Nothing else in this process keeps one, and no file or database ever does (PCI DSS 3.3.1).
+#![allow(unsafe_code)] // For the locked block alone; each use says why it is sound.
+
+use std::collections::{HashMap, VecDeque};
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroize;
+
+use crate::card::Cvc;
+
+/// How long a code is held without being used.
+pub const MAX_HELD: Duration = Duration::from_secs(15 * 60);
+/// Codes held at the same time; the block then takes 1 MiB of locked memory.
+pub const CAPACITY: usize = 262_144;
+const SLOT_LEN: usize = 4;
+
+type RecordId = [u8; 16];
+
+/// The codes that wait for their first authorization.
+pub struct CvcStore {
+    shelf: Mutex<Shelf>,
+}
+
+/// The operating system did not give locked memory.
+#[derive(Debug, thiserror::Error)]
+#[error("can't lock {0} bytes of memory for security codes; raise RLIMIT_MEMLOCK")]
+pub struct LockedMemoryError(usize);
+
+struct Shelf {
+    block: LockedBlock,
+    slots: HashMap<RecordId, Slot>,
+    by_age: VecDeque<(Instant, RecordId)>,
+    free: Vec<u32>,
+}
+
+struct Slot {
+    number: u32,
+    len: usize,
+    held_since: Instant,
+}
+
+impl CvcStore {
+    /// An empty store.
+    ///
+    /// # Errors
+    /// [`LockedMemoryError`]; the vault must not start without.
+    pub fn new(capacity: usize) -> Result<Self, LockedMemoryError> {
+        let block = LockedBlock::new(capacity * SLOT_LEN)?;
+        let free = (0..u32::try_from(capacity).unwrap_or(u32::MAX)).rev().collect();
+        let shelf = Shelf { block, slots: HashMap::new(), by_age: VecDeque::new(), free };
+        Ok(Self { shelf: Mutex::new(shelf) })
+    }
+
+    /// Holds a code for its first authorization. False when the store is full: the payment then goes on without a code.
+    pub fn hold(&self, record: RecordId, cvc: &Cvc, now: Instant) -> bool {
+        let mut shelf = self.lock();
+        shelf.drop_expired(now);
+        shelf.put(record, cvc.reveal_to_acquirer(), now)
+    }
+
+    /// Takes the code out, for one authorization. Its place is wiped before this returns.
+    pub fn take(&self, record: &RecordId, now: Instant) -> Option<Cvc> {
+        let mut shelf = self.lock();
+        shelf.drop_expired(now);
+        shelf.take(record)
+    }
+
+    /// Whether a code is held for this record.
+    pub fn holds(&self, record: &RecordId) -> bool {
+        self.lock().slots.contains_key(record)
+    }
+
+    /// Wipes what is too old. Called every few seconds, so that an idle vault forgets too.
+    pub fn sweep(&self, now: Instant) {
+        self.lock().drop_expired(now);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shelf> {
+        // A panic can't leave the shelf half-changed in a way that keeps a code: go on with what is there.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    fn put(&mut self, record: RecordId, digits: &[u8], now: Instant) -> bool {
+        let Some(number) = self.free.pop() else { return false };
+        let Some(place) = self.block.slot(number) else { return false };
+        for (to, from) in place.iter_mut().zip(digits) {
+            *to = *from;
+        }
+        self.slots.insert(record, Slot { number, len: digits.len().min(SLOT_LEN), held_since: now });
+        self.by_age.push_back((now, record));
+        if self.by_age.len() > 2 * self.slots.len() + 1024 {
+            let slots = &self.slots;
+            self.by_age.retain(|(_, record)| slots.contains_key(record));
+        }
+        true
+    }
+
+    fn take(&mut self, record: &RecordId) -> Option<Cvc> {
+        let slot = self.slots.remove(record)?;
+        let place = self.block.slot(slot.number)?;
+        let cvc = Cvc::from_digits(place.get(..slot.len)?);
+        place.zeroize();
+        self.free.push(slot.number);
+        Some(cvc)
+    }
+
+    fn drop_expired(&mut self, now: Instant) {
+        while let Some((since, record)) = self.by_age.front().copied() {
+            let used = self.slots.get(&record).is_none_or(|slot| slot.held_since != since);
+            if !used && now.duration_since(since) < MAX_HELD {
+                return;
+            }
+            self.by_age.pop_front();
+            if !used {
+                drop(self.take(&record));
+            }
+        }
+    }
+}
+
+/// Memory that is locked (mlock), left out of core dumps (MADV_DONTDUMP) and fenced by guard pages.
+struct LockedBlock(NonNull<[u8]>);
+
+// SAFETY: the block owns its memory; nothing else points to it.
+unsafe impl Send for LockedBlock {}
+
+impl LockedBlock {
+    fn new(len: usize) -> Result<Self, LockedMemoryError> {
+        // SAFETY: any size may be asked for; `None` says that it, or its lock, was not to be had.
+        let mut block = unsafe { memsec::malloc_sized(len) }.ok_or(LockedMemoryError(len))?;
+        // SAFETY: freshly made, readable and writable, `len` bytes, initialised by memsec, ours alone.
+        unsafe { block.as_mut() }.zeroize();
+        // SAFETY: the range is the block's own. Locking twice is harmless; memsec does not say whether it could.
+        if !unsafe { memsec::mlock(block.as_ptr().cast(), len) } {
+            // SAFETY: made by memsec, freed once.
+            unsafe { memsec::free(block) };
+            return Err(LockedMemoryError(len));
+        }
+        Ok(Self(block))
+    }
+
+    fn slot(&mut self, number: u32) -> Option<&mut [u8]> {
+        let start = usize::try_from(number).ok()?.checked_mul(SLOT_LEN)?;
+        // SAFETY: the block lives as long as `self`, and `&mut self` makes this the only reference.
+        unsafe { self.0.as_mut() }.get_mut(start..start + SLOT_LEN)
+    }
+}
+
+impl Drop for LockedBlock {
+    fn drop(&mut self) {
+        // SAFETY: made by memsec, freed once; memsec wipes before it frees.
+        unsafe { memsec::free(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kura_wire::card::CardBrand;
+
+    fn cvc(text: &str) -> Cvc {
+        Cvc::parse(text.as_bytes(), CardBrand::Amex).unwrap()
+    }
+
+    fn all_bytes(store: &CvcStore) -> Vec<u8> {
+        let mut shelf = store.lock();
+        // SAFETY: as in `slot`.
+        unsafe { shelf.block.0.as_mut() }.to_vec()
+    }
+
+    /// A code comes out once, and its place is blank from then on.
+    #[test]
+    fn a_code_comes_out_once_and_is_wiped() {
+        let store = CvcStore::new(8).unwrap();
+        let now = Instant::now();
+        assert!(store.hold([1; 16], &cvc("7391"), now));
+        assert!(all_bytes(&store).windows(4).any(|window| window == b"7391"));
+        assert_eq!(store.take(&[1; 16], now).unwrap().reveal_to_acquirer(), b"7391");
+        assert!(all_bytes(&store).iter().all(|byte| *byte == 0));
+        assert!(store.take(&[1; 16], now).is_none());
+    }
+
+    /// After 15 minutes it is gone without anybody asking, one second before it is not.
+    #[test]
+    fn an_unused_code_is_wiped_after_fifteen_minutes() {
+        let store = CvcStore::new(8).unwrap();
+        let start = Instant::now();
+        store.hold([1; 16], &cvc("7391"), start);
+        store.sweep(start + MAX_HELD - Duration::from_secs(1));
+        assert!(all_bytes(&store).iter().any(|byte| *byte != 0));
+        store.sweep(start + MAX_HELD);
+        assert!(all_bytes(&store).iter().all(|byte| *byte == 0));
+        assert!(store.take(&[1; 16], start).is_none());
+    }
+
+    /// A full store says so, keeps what it has, and has room again after one was used.
+    #[test]
+    fn a_full_store_refuses_and_recovers() {
+        let store = CvcStore::new(2).unwrap();
+        let now = Instant::now();
+        assert!(store.hold([1; 16], &cvc("111"), now));
+        assert!(store.hold([2; 16], &cvc("222"), now));
+        assert!(!store.hold([3; 16], &cvc("333"), now));
+        assert!(store.take(&[1; 16], now).is_some());
+        assert!(store.hold([3; 16], &cvc("333"), now));
+        assert_eq!(store.take(&[2; 16], now).unwrap().reveal_to_acquirer(), b"222");
+    }
+}

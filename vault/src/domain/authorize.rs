@@ -1,0 +1,179 @@
+//! Authorize: record, then open, then send; in that order, always.
+//!
+//! 1. The attempt and its access-ledger row are durable (one commit). An attempt id that was used before stops here.
+//! 2. The number is opened with the receipt of that row; the CVC, if one waits, is taken out of locked memory for good.
+//! 3. The network is asked once.
+//! 4. The outcome is durable before it is told. No answer means no outcome: `resolve` finds out, nobody sends again.
+
+use std::time::Instant;
+
+use kura_platform::tls::{Gateway, Peer};
+use kura_platform::{clock, random};
+use kura_wire::ids::TokenUse;
+use kura_wire::money::currency_code;
+use kura_wire::vault::{Authorize, Outcome, VaultErrorCode};
+use uuid::Uuid;
+
+use super::outcome::{decision_of, outcome_of, recorded, reversed};
+use super::{Vault, attempt_uuid, internal, merchant_uuid, store_error};
+use crate::acquirer::{Acquirer, Reply, authorization};
+use crate::card::Expiry;
+use crate::commit::{Begun, LedgerReceipt, NewAttempt};
+use crate::store::attempts::{self, AttemptRow};
+use crate::store::cards::{self, FoundCard};
+use crate::store::openings::OpeningRow;
+
+impl Vault {
+    /// Asks the network for the money, once for each attempt id.
+    ///
+    /// # Errors
+    /// Before anything was sent: `TokenUnknown`, `TokenUsed`, `AttemptMismatch`, `NetworkUnavailable`,
+    /// `NetworkNotConfigured`, `SealedDataCorrupt`, `Overloaded`. `Internal` when in doubt: ask `resolve`.
+    pub async fn authorize(&self, peer: Peer<Gateway>, request: &Authorize) -> Result<Outcome, VaultErrorCode> {
+        let acquirer = self.acquirer(request.context.livemode)?;
+        let card = self.find_card(request).await?;
+        if !acquirer.is_connected() {
+            return self.known_or(request, VaultErrorCode::NetworkUnavailable).await;
+        }
+        let Some(_working) = self.in_flight.begin(request.attempt) else { return Ok(Outcome::Unknown) };
+        let attempt = new_attempt(request);
+        let begun = self
+            .committer
+            .begin(NewAttempt {
+                opening: Some(opening(peer, request)),
+                spends_token: request.token.allows == TokenUse::Single,
+                attempt: attempt.clone(),
+            })
+            .await?;
+        match begun {
+            Begun::TokenUsed => Err(VaultErrorCode::TokenUsed),
+            Begun::Existing | Begun::New(None) => self.known_or(request, VaultErrorCode::Internal).await,
+            Begun::New(Some(receipt)) => self.send(acquirer, request, &attempt, card, receipt).await,
+        }
+    }
+
+    async fn find_card(&self, request: &Authorize) -> Result<FoundCard, VaultErrorCode> {
+        let (record, owner) = (Uuid::from_bytes(request.token.record), merchant_uuid(request.context.merchant));
+        let found = cards::find(&self.pool, record, owner, request.context.livemode).await.map_err(store_error)?;
+        let card = found.ok_or(VaultErrorCode::TokenUnknown)?;
+        match request.token.allows {
+            TokenUse::Multi if card.saved_at.is_none() => Err(VaultErrorCode::TokenUnknown),
+            TokenUse::Single if card.saved_at.is_some() => Err(VaultErrorCode::TokenUsed),
+            _ => Ok(card),
+        }
+    }
+
+    /// The recorded outcome of this attempt, if it is on record at all.
+    async fn known_or(&self, request: &Authorize, otherwise: VaultErrorCode) -> Result<Outcome, VaultErrorCode> {
+        let found = attempts::find(&self.pool, attempt_uuid(request.attempt)).await.map_err(store_error)?;
+        let row = found.ok_or(otherwise)?;
+        if row.kind != "tombstone" && !is_same(&row, request) {
+            return Err(VaultErrorCode::AttemptMismatch);
+        }
+        if row.merchant_id != merchant_uuid(request.context.merchant) {
+            return Err(VaultErrorCode::AttemptMismatch);
+        }
+        Ok(recorded(&row))
+    }
+
+    async fn send(
+        &self,
+        acquirer: &Acquirer,
+        request: &Authorize,
+        attempt: &AttemptRow,
+        card: FoundCard,
+        receipt: LedgerReceipt,
+    ) -> Result<Outcome, VaultErrorCode> {
+        let cvc = self.cvcs.take(&request.token.record, Instant::now());
+        let expiry = Expiry {
+            month: u8::try_from(card.exp_month).map_err(|error| internal(&error))?,
+            year: u16::try_from(card.exp_year).map_err(|error| internal(&error))?,
+        };
+        let opened =
+            self.open_pan(receipt, request.context.merchant, request.context.request_id, card.pan_sealed).await;
+        let message = match opened {
+            Ok(pan) => authorization(attempt, request.context.merchant, request.money, &pan, expiry, cvc.as_ref())
+                .map_err(|error| internal(&error)),
+            Err(code) => Err(code),
+        };
+        drop(cvc);
+        let reply = match message {
+            Ok(message) => acquirer.ask(message).await,
+            Err(code) => {
+                // Nothing was sent and nothing will be: the attempt is over.
+                self.committer.decide(reversed(attempt.id)).await?;
+                return Err(code);
+            }
+        };
+        self.conclude(attempt, reply).await
+    }
+
+    /// Makes an outcome durable, then tells it.
+    pub(super) async fn conclude(&self, attempt: &AttemptRow, reply: Reply) -> Result<Outcome, VaultErrorCode> {
+        match reply {
+            Reply::Answered(answer) => {
+                self.committer.decide(decision_of(attempt.id, &answer)).await?;
+                Ok(outcome_of(&answer))
+            }
+            Reply::NotSent => {
+                self.committer.decide(reversed(attempt.id)).await?;
+                Ok(Outcome::Reversed)
+            }
+            Reply::Unknown => Ok(Outcome::Unknown),
+        }
+    }
+}
+
+fn new_attempt(request: &Authorize) -> AttemptRow {
+    AttemptRow {
+        id: attempt_uuid(request.attempt),
+        merchant_id: merchant_uuid(request.context.merchant),
+        livemode: request.context.livemode,
+        kind: kind_of(request).to_owned(),
+        card_id: Some(Uuid::from_bytes(request.token.record)),
+        original_id: None,
+        network_reference: request.network_reference.clone(),
+        stan: draw_stan(),
+        amount_minor: request.money.amount_minor,
+        currency: currency_code(request.money.currency),
+        created_at: clock::now(),
+        outcome: None,
+        approval_code: None,
+        response_code: None,
+        cvc_check: None,
+    }
+}
+
+fn kind_of(request: &Authorize) -> &'static str {
+    if request.capture { "purchase" } else { "authorize" }
+}
+
+/// A trace number, one to 999,999 (field 11). It need not be unique: the reference is.
+pub(super) fn draw_stan() -> i32 {
+    1 + i32::from_be_bytes(random::bytes()).rem_euclid(999_999)
+}
+
+fn opening(peer: Peer<Gateway>, request: &Authorize) -> OpeningRow {
+    OpeningRow {
+        node: 0,
+        sequence: 0,
+        at: clock::now(),
+        actor: peer.name().to_owned(),
+        request_id: Uuid::from_bytes(*request.context.request_id.as_bytes()),
+        merchant_id: merchant_uuid(request.context.merchant),
+        card_id: Uuid::from_bytes(request.token.record),
+        fields: vec!["pan".to_owned()],
+        purpose: "authorize".to_owned(),
+        attempt_id: Some(attempt_uuid(request.attempt)),
+    }
+}
+
+/// Asked again, it must be the same in all that matters.
+fn is_same(row: &AttemptRow, request: &Authorize) -> bool {
+    row.kind == kind_of(request)
+        && row.livemode == request.context.livemode
+        && row.card_id == Some(Uuid::from_bytes(request.token.record))
+        && row.network_reference == request.network_reference
+        && row.amount_minor == request.money.amount_minor
+        && row.currency == currency_code(request.money.currency)
+}

@@ -1,0 +1,106 @@
+//! What became of an attempt? The record knows, or the network is asked (0600), or it is taken back (0420). Never sent again.
+//!
+//! An attempt that never came here gets a tombstone, so that it can't come later: its outcome is final too.
+
+use kura_platform::clock;
+use kura_wire::ids::MerchantId;
+use kura_wire::money::{Money, parse_currency};
+use kura_wire::vault::{Outcome, Resolve, VaultErrorCode};
+
+use super::outcome::{recorded, reversed};
+use super::{Vault, attempt_uuid, internal, merchant_uuid, store_error};
+use crate::acquirer::{Acquirer, Reply, inquiry, reversal_advice};
+use crate::commit::{Begun, NewAttempt};
+use crate::store::attempts::{self, AttemptRow};
+
+/// Field 39 of an inquiry's answer: nothing is known of that reference.
+const NOT_KNOWN: &str = "25";
+
+impl Vault {
+    /// Decides an open attempt, if the network can be heard.
+    ///
+    /// # Errors
+    /// `AttemptUnknown` for another merchant's; `NetworkNotConfigured`; `Internal`.
+    pub async fn resolve(&self, request: &Resolve) -> Result<Outcome, VaultErrorCode> {
+        let Some(_working) = self.in_flight.begin(request.attempt) else { return Ok(Outcome::Unknown) };
+        let id = attempt_uuid(request.attempt);
+        let Some(attempt) = attempts::find(&self.pool, id).await.map_err(store_error)? else {
+            return self.bury(request).await;
+        };
+        if attempt.merchant_id != merchant_uuid(request.context.merchant) {
+            return Err(VaultErrorCode::AttemptUnknown);
+        }
+        if attempt.outcome.is_some() {
+            return Ok(recorded(&attempt));
+        }
+        let acquirer = self.acquirer(attempt.livemode)?;
+        self.ask_network(acquirer, request.context.merchant, &attempt).await
+    }
+
+    async fn ask_network(
+        &self,
+        acquirer: &Acquirer,
+        merchant: MerchantId,
+        attempt: &AttemptRow,
+    ) -> Result<Outcome, VaultErrorCode> {
+        let message = inquiry(attempt, merchant).map_err(|error| internal(&error))?;
+        match acquirer.ask(message).await {
+            Reply::Answered(answer) if answer.reversed => {
+                self.committer.decide(reversed(attempt.id)).await?;
+                Ok(Outcome::Reversed)
+            }
+            Reply::Answered(answer) if answer.response_code == NOT_KNOWN => {
+                self.take_back(acquirer, merchant, attempt).await
+            }
+            Reply::Answered(answer) => self.conclude(attempt, Reply::Answered(answer)).await,
+            Reply::NotSent | Reply::Unknown => Ok(Outcome::Unknown),
+        }
+    }
+
+    /// It may still be on its way: the network is told to take it back, now and whenever it arrives.
+    async fn take_back(
+        &self,
+        acquirer: &Acquirer,
+        merchant: MerchantId,
+        attempt: &AttemptRow,
+    ) -> Result<Outcome, VaultErrorCode> {
+        let currency = parse_currency(&attempt.currency).map_err(|error| internal(&error))?;
+        let money = Money { amount_minor: attempt.amount_minor, currency };
+        let message = reversal_advice(attempt, merchant, money).map_err(|error| internal(&error))?;
+        match acquirer.ask(message).await {
+            Reply::Answered(answer) if answer.is_approved() => {
+                self.committer.decide(reversed(attempt.id)).await?;
+                Ok(Outcome::Reversed)
+            }
+            _ => Ok(Outcome::Unknown),
+        }
+    }
+
+    async fn bury(&self, request: &Resolve) -> Result<Outcome, VaultErrorCode> {
+        let id = attempt_uuid(request.attempt);
+        let tombstone = AttemptRow {
+            id,
+            merchant_id: merchant_uuid(request.context.merchant),
+            livemode: request.context.livemode,
+            kind: "tombstone".to_owned(),
+            card_id: None,
+            original_id: None,
+            // References are unique; a tombstone's is its own id, which is no reference of any message.
+            network_reference: format!("tombstone {id}"),
+            stan: 0,
+            amount_minor: 0,
+            currency: String::new(),
+            created_at: clock::now(),
+            outcome: Some("reversed".to_owned()),
+            approval_code: None,
+            response_code: None,
+            cvc_check: None,
+        };
+        let buried = NewAttempt { attempt: tombstone, opening: None, spends_token: false };
+        match self.committer.begin(buried).await? {
+            Begun::New(_) => Ok(Outcome::Reversed),
+            // It arrived in this very moment: ask again later.
+            Begun::Existing | Begun::TokenUsed => Ok(Outcome::Unknown),
+        }
+    }
+}

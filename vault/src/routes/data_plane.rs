@@ -1,0 +1,74 @@
+//! What the gateway may ask, and nothing else. Every handler takes `Peer<Gateway>`: no other certificate gets here.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use kura_platform::tls::{Gateway, Peer};
+use kura_wire::sealed_box::SignedKeySet;
+use kura_wire::vault::{self as wire, Attach, Authorize, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized};
+
+use super::{Body, Failure};
+use crate::domain::Vault;
+use crate::domain::follow_up::FollowUpKind;
+
+type Answer<T> = Result<Json<T>, Failure>;
+type Shared = State<Arc<Vault>>;
+
+/// The routes.
+pub fn router(vault: Arc<Vault>) -> Router {
+    Router::new()
+        .route(wire::PATH_SEALING_KEYS, get(sealing_keys))
+        .route(wire::PATH_TOKENIZE, post(tokenize))
+        .route(wire::PATH_TEST_CARD, post(test_card))
+        .route(wire::PATH_ATTACH, post(attach))
+        .route(wire::PATH_AUTHORIZE, post(authorize))
+        .route(wire::PATH_CAPTURE, post(capture))
+        .route(wire::PATH_VOID, post(void))
+        .route(wire::PATH_REFUND, post(refund))
+        .route(wire::PATH_RESOLVE, post(resolve))
+        .with_state(vault)
+}
+
+async fn sealing_keys(_peer: Peer<Gateway>, State(vault): Shared) -> Json<SignedKeySet> {
+    Json(vault.sealing_keys.published())
+}
+
+async fn tokenize(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Tokenize>) -> Answer<Tokenized> {
+    Ok(Json(vault.tokenize(&request).await?))
+}
+
+async fn test_card(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<TestCard>) -> Answer<Tokenized> {
+    Ok(Json(vault.make_test_card(&request).await?))
+}
+
+async fn attach(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Attach>) -> Answer<Tokenized> {
+    Ok(Json(vault.attach(&request).await?))
+}
+
+async fn authorize(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Authorize>) -> Answer<Outcome> {
+    // In a task of its own: once begun it goes on to the outcome's record, even if the gateway hangs up.
+    finish(async move { vault.authorize(peer, &request).await }).await
+}
+
+async fn capture(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<FollowUp>) -> Answer<Outcome> {
+    finish(async move { vault.follow_up(FollowUpKind::Capture, &request).await }).await
+}
+
+async fn void(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<FollowUp>) -> Answer<Outcome> {
+    finish(async move { vault.follow_up(FollowUpKind::Void, &request).await }).await
+}
+
+async fn refund(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<FollowUp>) -> Answer<Outcome> {
+    finish(async move { vault.follow_up(FollowUpKind::Refund, &request).await }).await
+}
+
+async fn resolve(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Resolve>) -> Answer<Outcome> {
+    finish(async move { vault.resolve(&request).await }).await
+}
+
+async fn finish(work: impl Future<Output = Result<Outcome, wire::VaultErrorCode>> + Send + 'static) -> Answer<Outcome> {
+    let done = tokio::spawn(work).await.map_err(|_| wire::VaultErrorCode::Internal)?;
+    Ok(Json(done?))
+}

@@ -1,0 +1,108 @@
+//! Puts the parts together and runs both listeners.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use axum::extract::DefaultBodyLimit;
+use axum::{BoxError, Router};
+use kura_platform::health::Health;
+use kura_platform::tls::{Admin, Gateway};
+use kura_platform::{clock, serve as listen};
+use kura_wire::ids::NodeId;
+use kura_wire::vault::VaultErrorCode;
+use tower::ServiceBuilder;
+
+use crate::acquirer::Acquirer;
+use crate::commit::Committer;
+use crate::config::{AcquirerConfig, Config, Environment, KeyProviderConfig};
+use crate::crypto::dek::Deks;
+use crate::crypto::dev_file::DevFile;
+use crate::crypto::fingerprint::Fingerprints;
+use crate::crypto::identity::Identity;
+use crate::crypto::key_provider::KeyProvider;
+use crate::crypto::sealing_keys::SealingKeys;
+use crate::cvc_store::{CAPACITY, CvcStore};
+use crate::domain::{InFlight, Vault};
+use crate::routes::control_plane::{self, Control};
+use crate::routes::{Failure, data_plane};
+
+/// The schema that this program knows.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/vault");
+
+const MAX_BODY_LEN: usize = 16 * 1024;
+const MAX_CONCURRENT: usize = 2048;
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting, or breaks a listener.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let health = Health::starting();
+    let vault = Arc::new(assemble(&config).await?);
+    let data = listen::bind(config.data_plane)?;
+    let control = listen::bind(config.control_plane)?;
+    let handle = listen::handle_until_signal();
+    tokio::spawn(keep_up(Arc::clone(&vault)));
+    let data_routes = guarded(data_plane::router(Arc::clone(&vault)));
+    let control_routes = guarded(control_plane::router(Control { vault, health: health.clone() }));
+    health.set_ready(true);
+    tracing::info!(data_plane = %config.data_plane, control_plane = %config.control_plane, "ready");
+    tokio::try_join!(
+        listen::mutual_tls(data, config.tls.server_for::<Gateway>()?, data_routes, handle.clone()),
+        listen::mutual_tls(control, config.tls.server_for::<Admin>()?, control_routes, handle),
+    )?;
+    Ok(())
+}
+
+async fn assemble(config: &Config) -> anyhow::Result<Vault> {
+    let node = NodeId::new(config.node).context("node must be below 1024")?;
+    let provider = key_provider(config)?;
+    let fingerprints = Fingerprints::new(provider.fingerprint_root()?)?;
+    let identity = Identity::open(&config.identity_key)?;
+    let pool = config.database.connect(&MIGRATIONS).await?;
+    let start = |acquirer: &Option<AcquirerConfig>| acquirer.as_ref().map(Acquirer::start).transpose();
+    Ok(Vault {
+        node,
+        committer: Committer::start(pool.clone(), i16::try_from(config.node)?).await?,
+        sealing_keys: SealingKeys::new(node, &identity, clock::now_ms())?,
+        deks: Deks::new(pool.clone(), provider),
+        cvcs: CvcStore::new(CAPACITY)?,
+        acquirer_test: start(&config.acquirer.test)?,
+        acquirer_live: start(&config.acquirer.live)?,
+        in_flight: InFlight::default(),
+        fingerprints,
+        identity,
+        pool,
+    })
+}
+
+fn key_provider(config: &Config) -> anyhow::Result<Box<dyn KeyProvider>> {
+    match &config.key_provider {
+        KeyProviderConfig::DevFile { path } => {
+            ensure!(
+                config.environment == Environment::Development,
+                "key_provider dev-file is for environment = \"development\" only: anyone with the file and the database can open every card"
+            );
+            Ok(Box::new(DevFile::open(path)?))
+        }
+    }
+}
+
+async fn keep_up(vault: Arc<Vault>) {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        vault.upkeep();
+    }
+}
+
+/// A bound on bodies, and 503 before memory grows.
+fn guarded(routes: Router) -> Router {
+    let shed = ServiceBuilder::new()
+        .layer(axum::error_handling::HandleErrorLayer::new(async |_: BoxError| Failure(VaultErrorCode::Overloaded)))
+        .load_shed()
+        .concurrency_limit(MAX_CONCURRENT);
+    routes.layer(DefaultBodyLimit::max(MAX_BODY_LEN)).layer(shed)
+}

@@ -1,0 +1,147 @@
+//! Attempts at moving money, recorded before anything is sent and decided once.
+
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::StoreError;
+
+/// An attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptRow {
+    /// The gateway's id for it.
+    pub id: Uuid,
+    /// Whose.
+    pub merchant_id: Uuid,
+    /// Test or live.
+    pub livemode: bool,
+    /// `authorize`, `purchase`, `capture`, `void`, `refund`, `tombstone`.
+    pub kind: String,
+    /// The card; none for a tombstone.
+    pub card_id: Option<Uuid>,
+    /// The attempt that this one follows.
+    pub original_id: Option<Uuid>,
+    /// Field 37.
+    pub network_reference: String,
+    /// Field 11.
+    pub stan: i32,
+    /// Minor units.
+    pub amount_minor: i64,
+    /// Three lower-case letters.
+    pub currency: String,
+    /// When; field 7 is made of it.
+    pub created_at: OffsetDateTime,
+    /// `approved`, `declined`, `reversed`; none while it is open.
+    pub outcome: Option<String>,
+    /// Field 38.
+    pub approval_code: Option<String>,
+    /// Field 39.
+    pub response_code: Option<String>,
+    /// What the network said of the CVC.
+    pub cvc_check: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// The attempt.
+    pub id: Uuid,
+    /// `approved`, `declined`, `reversed`.
+    pub outcome: &'static str,
+    /// Field 38.
+    pub approval_code: Option<String>,
+    /// Field 39.
+    pub response_code: Option<String>,
+    /// What the network said of the CVC.
+    pub cvc_check: Option<&'static str>,
+    /// When.
+    pub at: OffsetDateTime,
+}
+
+/// Inserts those that are new, in one statement, and gives their ids: an attempt that is not among them existed.
+///
+/// # Errors
+/// [`StoreError`]; none is inserted then.
+pub async fn insert_new(connection: &mut PgConnection, rows: &[&AttemptRow]) -> Result<Vec<Uuid>, StoreError> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let merchants: Vec<Uuid> = rows.iter().map(|row| row.merchant_id).collect();
+    let livemodes: Vec<bool> = rows.iter().map(|row| row.livemode).collect();
+    let kinds: Vec<String> = rows.iter().map(|row| row.kind.clone()).collect();
+    let cards: Vec<Option<Uuid>> = rows.iter().map(|row| row.card_id).collect();
+    let originals: Vec<Option<Uuid>> = rows.iter().map(|row| row.original_id).collect();
+    let references: Vec<String> = rows.iter().map(|row| row.network_reference.clone()).collect();
+    let stans: Vec<i32> = rows.iter().map(|row| row.stan).collect();
+    let amounts: Vec<i64> = rows.iter().map(|row| row.amount_minor).collect();
+    let currencies: Vec<String> = rows.iter().map(|row| row.currency.clone()).collect();
+    let created: Vec<OffsetDateTime> = rows.iter().map(|row| row.created_at).collect();
+    let outcomes: Vec<Option<String>> = rows.iter().map(|row| row.outcome.clone()).collect();
+    sqlx::query_scalar!(
+        "/* vault attempts::insert_new */
+         INSERT INTO attempts (id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor,
+             currency, created_at, outcome)
+         SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::boolean[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
+             $8::integer[], $9::bigint[], $10::text[], $11::timestamptz[], $12::text[])
+         ON CONFLICT (id) DO NOTHING RETURNING id",
+        &ids,
+        &merchants,
+        &livemodes,
+        &kinds,
+        &cards as &[Option<Uuid>],
+        &originals as &[Option<Uuid>],
+        &references,
+        &stans,
+        &amounts,
+        &currencies,
+        &created,
+        &outcomes as &[Option<String>]
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Decides those that are open, in one statement. What is decided stays as it is.
+///
+/// # Errors
+/// [`StoreError`]; none is decided then.
+pub async fn decide_all(connection: &mut PgConnection, decisions: &[Decision]) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = decisions.iter().map(|decision| decision.id).collect();
+    let outcomes: Vec<String> = decisions.iter().map(|decision| decision.outcome.to_owned()).collect();
+    let approvals: Vec<Option<String>> = decisions.iter().map(|decision| decision.approval_code.clone()).collect();
+    let responses: Vec<Option<String>> = decisions.iter().map(|decision| decision.response_code.clone()).collect();
+    let checks: Vec<Option<String>> = decisions.iter().map(|decision| decision.cvc_check.map(str::to_owned)).collect();
+    let ats: Vec<OffsetDateTime> = decisions.iter().map(|decision| decision.at).collect();
+    sqlx::query!(
+        "/* vault attempts::decide_all */
+         UPDATE attempts SET outcome = new.outcome, approval_code = new.approval_code, response_code = new.response_code,
+             cvc_check = new.cvc_check, decided_at = new.at
+         FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+             AS new (id, outcome, approval_code, response_code, cvc_check, at)
+         WHERE attempts.id = new.id AND attempts.outcome IS NULL",
+        &ids,
+        &outcomes,
+        &approvals as &[Option<String>],
+        &responses as &[Option<String>],
+        &checks as &[Option<String>],
+        &ats
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// An attempt, whoever's: the caller compares.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<AttemptRow>, StoreError> {
+    sqlx::query_as!(
+        AttemptRow,
+        "/* vault attempts::find */
+         SELECT id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor, currency,
+             created_at, outcome, approval_code, response_code, cvc_check
+         FROM attempts WHERE id = $1",
+        id
+    )
+    .fetch_optional(pool)
+    .await
+}

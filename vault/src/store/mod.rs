@@ -1,0 +1,10 @@
+//! All SQL of the vault, one file for each table. Static text, checked against the schema when it is compiled.
+
+pub mod alerts;
+pub mod attempts;
+pub mod cards;
+pub mod deks;
+pub mod openings;
+
+/// What the database says went wrong. Its message never holds a value of ours: all values are bound parameters.
+pub type StoreError = sqlx::Error;
