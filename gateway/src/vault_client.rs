@@ -201,9 +201,9 @@ impl From<VaultFailure> for ApiError {
         use VaultErrorCode as V;
         match code {
             V::SealingKeyExpired => Self::new(Code::SealingKeyExpired).on("card[sealed_box][key_id]"),
-            V::BoxUnopenable => Self::new(Code::SealedBoxInvalid).on("card[sealed_box]"),
+            V::BoxUnopenable | V::CardMalformed => Self::new(Code::SealedBoxInvalid).on("card[sealed_box]"),
             V::BoxExpired => Self::new(Code::SealedBoxExpired).on("card[sealed_box][sealed_at_ms]"),
-            V::CardMalformed | V::CardNumberIncorrect => Self::new(Code::IncorrectNumber).on("number"),
+            V::CardNumberIncorrect => Self::new(Code::IncorrectNumber).on("number"),
             V::CardExpired => Self::new(Code::ExpiredCard).on("exp_month"),
             V::ExpiryMonthInvalid => Self::new(Code::InvalidExpiryMonth).on("exp_month"),
             V::ExpiryYearInvalid => Self::new(Code::InvalidExpiryYear).on("exp_year"),
