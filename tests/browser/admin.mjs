@@ -48,7 +48,12 @@ const examine = async (page, name) => {
       await page.setViewportSize({ width, height });
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       if (pictures) await page.screenshot({ path: join(pictures, `${name}-${width}-${colorScheme}.png`) });
-      const excess = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      const excess = await page.evaluate(() => {
+        const main = document.querySelector("main");
+        const inner = main.getBoundingClientRect().right - Number.parseFloat(getComputedStyle(main).paddingRight);
+        const parts = Array.from(main.children, (part) => part.getBoundingClientRect().right - inner);
+        return Math.ceil(Math.max(document.documentElement.scrollWidth - innerWidth, ...parts));
+      });
       check(`${name}: fits ${width} px, ${colorScheme}`, excess <= 0, `${excess} px too wide`);
       await page.evaluate(axe.source);
       const { violations } = await page.evaluate(() => globalThis.axe.run());

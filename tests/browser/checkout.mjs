@@ -302,7 +302,45 @@ await part("strangers", async () => {
   await page.goto("http://stranger.example/");
   const shown = await page.frameLocator("iframe").locator("#number").count();
   check("strangers: another site can't frame the fields", shown === 0);
+  await page.goto(source);
+  check("strangers: the fields alone, in no page, take no card", (await page.locator("input").count()) === 0);
   await context.close();
+});
+
+await watched("page", async (page) => {
+  await page.addInitScript(() => {
+    window[Symbol.for("globals")] = Object.keys(window);
+  });
+  await openForm(page, "en");
+  // Frames are numbered properties of the window.
+  const added = await page.evaluate(() => Object.keys(window).filter((name) => !/^\d+$/.test(name) && !window[Symbol.for("globals")].includes(name)));
+  check("page: kura.js leaves nothing but window.Kura", added.join() === "Kura", added.join());
+  const refusal = await page.evaluate(() => {
+    try {
+      return String(window.Kura("sk_test_0123456789"));
+    } catch (error) {
+      return error.message;
+    }
+  });
+  check("page: a secret key is refused without an echo", /publishable key/.test(refusal) && !refusal.includes("0123456789"), refusal);
+  // Greetings and answers from others than the gateway's own frame: no port is handed out for them, none is replaced.
+  const handed = await page.evaluate(async () => {
+    const ports = [];
+    window.addEventListener("message", ({ ports: [port] }) => port && ports.push(port));
+    const other = document.body.appendChild(document.createElement("iframe"));
+    other.contentWindow.addEventListener("message", ({ ports: [port] }) => port && ports.push(port));
+    window.postMessage({ kura: "hello", version: 1 }, "*");
+    other.contentWindow.parent.postMessage({ kura: "hello", version: 1 }, "*");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    other.remove();
+    return ports.length;
+  });
+  check("page: a forged greeting gets no channel", handed === 0);
+  await fillPerson(page, "en");
+  await typeCard(page, {}, "en");
+  await page.locator("#pay").click();
+  await page.waitForSelector("[data-outcome=paid]");
+  check("page: and the card's own channel still works", true);
 });
 
 for (const view of VIEWS) {

@@ -44,7 +44,10 @@ pub fn decide(account: Seen, address: Seen, now: OffsetDateTime) -> Verdict {
 /// Doubles with each failure past the free ones, and runs from the latest failure.
 fn left(seen: Seen, free: i64, now: OffsetDateTime) -> Duration {
     let Some(last_at) = seen.last_at else { return Duration::ZERO };
-    let Ok(past_free) = u32::try_from(seen.count - free) else { return Duration::ZERO };
+    if seen.count < free {
+        return Duration::ZERO;
+    }
+    let past_free = u32::try_from(seen.count - free).unwrap_or(u32::MAX);
     let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(past_free)).min(MAX_WAIT);
     let gone = Duration::try_from(now - last_at).unwrap_or_default();
     wait.saturating_sub(gone)

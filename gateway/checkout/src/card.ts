@@ -7,6 +7,7 @@ import { Failure, type KuraError } from "./errors";
 import { byId, CardForm } from "./form";
 import { localeOf, messagesFor, textOf } from "./messages";
 import { opening, type ToFrame, type ToPage, VERSION, type Hello, type Theme } from "./protocol";
+import type { Card } from "./seal";
 import { TokenClient } from "./tokens";
 
 const root = document.documentElement;
@@ -51,10 +52,11 @@ function localize(): void {
   });
 }
 
-function describe(error: unknown): KuraError {
-  const failure = error instanceof Failure ? error : new Failure("api_error", "internal");
-  const { type, code, param } = failure;
-  const message = textOf(messages, code, failure.detail);
+/** In words, and at its field; `param` names a field of this form, and is absent where the error stands at none. */
+function explain(error: unknown): KuraError {
+  const { type, code, detail } = error instanceof Failure ? error : new Failure("api_error", "internal");
+  const message = textOf(messages, code, detail);
+  const param = form.showFailure(code);
   return param === undefined ? { type, code, message } : { type, code, message, param };
 }
 
@@ -71,17 +73,20 @@ async function createToken(id: number, name: string | null, origin: string): Pro
     return;
   }
   form.setBusy(true);
+  const answer = await ask(id, name === null ? card : { ...card, name }, origin);
+  form.setBusy(false);
+  // The state goes before the answer, so that a page that tidies up on a change does not wipe off what the answer says.
+  sendChange();
+  send(answer);
+}
+
+async function ask(id: number, card: Card, origin: string): Promise<ToPage> {
   try {
-    const token = await tokens.create(name === null ? card : { ...card, name }, origin);
+    const token = await tokens.create(card, origin);
     form.showSealed(token);
-    send({ type: "token", id, token });
+    return { type: "token", id, token };
   } catch (error) {
-    const described = describe(error);
-    form.showFailure(described.code);
-    send({ type: "failed", id, error: described });
-  } finally {
-    form.setBusy(false);
-    sendChange();
+    return { type: "failed", id, error: explain(error) };
   }
 }
 

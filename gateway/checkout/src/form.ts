@@ -38,13 +38,21 @@ const BRAND_NAMES: Readonly<Record<Brand, string>> = {
   unknown: "",
 };
 
-/** Which field an error of the gateway speaks of. */
-const FIELD_OF_CODE: readonly (readonly [RegExp, FieldName])[] = [
-  [/number/, "number"],
-  [/expir/, "expiry"],
-  [/cvc/, "cvc"],
-  [/name/, "name"],
-];
+/** Which field an error speaks of, ours and the gateway's. */
+const FIELD_OF_CODE: ReadonlyMap<string, FieldName> = new Map(Object.entries({
+  incomplete_number: "number",
+  invalid_number: "number",
+  incorrect_number: "number",
+  unsupported_number: "number",
+  incomplete_expiry: "expiry",
+  invalid_expiry_month: "expiry",
+  invalid_expiry_year: "expiry",
+  expired_card: "expiry",
+  incomplete_cvc: "cvc",
+  invalid_cvc: "cvc",
+  incorrect_cvc: "cvc",
+  name_too_long: "name",
+} as const));
 
 export class CardForm {
   private readonly form = byId("fields", HTMLFormElement);
@@ -101,12 +109,14 @@ export class CardForm {
     };
   }
 
-  /** Shows an error at the field that it speaks of, if it speaks of one. */
-  showFailure(code: string): void {
-    const name = FIELD_OF_CODE.find(([pattern]) => pattern.test(code))?.[1];
-    if (!name || textOf(this.messages, code) === this.messages.other) return;
-    this.show(this.fields[name], code);
-    this.fields[name].input.focus();
+  /** Shows an error at the field that it speaks of, and says which, if it speaks of one. */
+  showFailure(code: string): FieldName | undefined {
+    const name = FIELD_OF_CODE.get(code);
+    if (name) {
+      this.show(this.fields[name], code);
+      this.fields[name].input.focus();
+    }
+    return name;
   }
 
   /** While a token is being made, nothing can be changed. */
@@ -200,7 +210,7 @@ export class CardForm {
   }
 
   private errorOf(code: string): KuraError {
-    const param = FIELD_OF_CODE.find(([pattern]) => pattern.test(code))?.[1];
+    const param = FIELD_OF_CODE.get(code);
     const error = { type: "validation_error", code, message: textOf(this.messages, code) } as const;
     return param ? { ...error, param } : error;
   }

@@ -241,4 +241,5 @@ function Kura(publishableKey: string, options: Options = {}) {
   };
 }
 
-Object.defineProperty(window, "Kura", { value: Object.freeze(Kura), enumerable: true });
+// Loaded twice, the first one stays.
+if (!("Kura" in window)) Object.defineProperty(window, "Kura", { value: Object.freeze(Kura), enumerable: true });

@@ -35,6 +35,7 @@ const en = {
   not_mounted: "The card form is not on the page.",
   rate_limit: "Too many tries. Please wait a moment and try again.",
   sealing_keys: "Your card could not be encrypted safely, so nothing was sent. Please try again later.",
+  unavailable: "Card payments are not available at the moment. Nothing was charged. Please try again shortly.",
   browser_unsupported: "This browser can’t encrypt your card. Please use a current browser over https.",
   card_payments_stopped: "Card payments are paused at the moment. Please try later or pay another way.",
   other: "Something went wrong. Nothing was charged. Please try again.",
@@ -75,6 +76,7 @@ const ja: Messages = {
   not_mounted: "カード入力欄がページにありません。",
   rate_limit: "短い時間に何度も送信されました。少し待ってからお試しください。",
   sealing_keys: "カード情報を安全に暗号化できないため、送信を中止しました。時間をおいてお試しください。",
+  unavailable: "ただいまカード払いを利用できません。請求はされていません。少し待ってからお試しください。",
   browser_unsupported: "このブラウザーではカード情報を暗号化できません。最新のブラウザーをお使いください。",
   card_payments_stopped: "ただいまカード払いを休止しています。時間をおくか、ほかの支払い方法をご利用ください。",
   other: "問題が起きました。請求はされていません。もう一度お試しください。",
@@ -93,14 +95,14 @@ export function localeOf(wish: string | null | undefined): Locale {
 // Codes of the gateway and of this script that share a text.
 const TEXT_OF_CODE: Readonly<Record<string, keyof Messages>> = {
   incorrect_number: "invalid_number",
-  card_number_incorrect: "invalid_number",
-  invalid_expiry_month_past: "expired_card",
-  invalid_expiry_year_past: "expired_card",
   incorrect_cvc: "invalid_cvc",
-  rate_limit_exceeded: "rate_limit",
   sealing_keys_untrusted: "sealing_keys",
   sealing_keys_unavailable: "sealing_keys",
   sealing_key_expired: "sealing_keys",
+  sealed_box_invalid: "sealing_keys",
+  sealed_box_expired: "sealing_keys",
+  vault_unavailable: "unavailable",
+  overloaded: "unavailable",
 };
 
 /** The text for an error code; `detail` (the gateway's words) where we have none of our own. */

@@ -76,7 +76,8 @@ test("the caret keeps its place among the digits", () => {
 
 // A code without a text of ours falls back to the gateway's words, then to a general text; never to the code itself.
 test("every code has words", () => {
-  assert.match(textOf(messagesFor("en"), "invalid_expiry_year_past"), /expired/);
+  assert.match(textOf(messagesFor("en"), "expired_card"), /expired/);
+  assert.equal(textOf(messagesFor("en"), "sealed_box_expired"), textOf(messagesFor("en"), "sealing_keys_untrusted"));
   assert.equal(textOf(messagesFor("en"), "new_code", "Words."), "Words.");
   assert.equal(textOf(messagesFor("ja"), "constructor"), messagesFor("ja").other);
 });
