@@ -168,7 +168,7 @@ codes! {
         "The key that the card was sealed to is no longer valid."
         "kura.js fetches new keys and seals again by itself; a page that was open for long should be reloaded.";
     SealedBoxInvalid "sealed_box_invalid" InvalidRequest 400
-        "The sealed box can't be opened: it was sealed for another key, page or time, or it is damaged."
+        "The sealed box can't be opened: it was sealed for another key, page or time, it is damaged, or there is no card in it."
         "Make boxes with kura.js, and send each with the publishable key that it was made with.";
     SealedBoxExpired "sealed_box_expired" InvalidRequest 400
         "The sealed box is too old, or comes from a clock that is ahead."

@@ -50,8 +50,11 @@ impl ApiError {
 
     /// No such object of this merchant in this mode; the same words whether it never was or is somebody else's.
     pub fn missing(what: &str, param: &str) -> Self {
-        Self::with_message(Code::ResourceMissing, format!("No such {what}. Check the id, and that the key is of the mode and account that made it."))
-            .on(param)
+        Self::with_message(
+            Code::ResourceMissing,
+            format!("No such {what}. Check the id, and that the key is of the mode and account that made it."),
+        )
+        .on(param)
     }
 
     /// Something that should not be; the cause goes to the log, not to the merchant.

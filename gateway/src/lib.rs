@@ -7,6 +7,8 @@
 //! A request walks `edge → routes → domain → store / vault_client` and back out once. Handlers have five beats: extract,
 //! load, decide, effect, render. The two ideas that keep money safe are in [`request_ids`] and [`money_path`].
 #![forbid(unsafe_code)]
+// The objects of the API are large `json!` literals.
+#![recursion_limit = "256"]
 
 pub mod api_key;
 pub mod app;

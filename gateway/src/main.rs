@@ -84,10 +84,8 @@ async fn run(config: Config) -> Result<(), Failure> {
     let app = App::new(&config, pool.clone(), secrets, health.clone())?;
 
     let handle = serve::handle_until_signal();
-    let workers = [
-        tokio::spawn(recovery::run(app.clone(), config.recovery.clone())),
-        tokio::spawn(recovery::tidy(app.clone())),
-    ];
+    let workers =
+        [tokio::spawn(recovery::run(app.clone(), config.recovery.clone())), tokio::spawn(recovery::tidy(app.clone()))];
     health.set_ready(true);
     tracing::info!(public = %config.public_listener, control = %config.control_plane, "ready");
     tokio::try_join!(

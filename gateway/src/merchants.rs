@@ -99,8 +99,18 @@ mod tests {
         ] {
             assert_eq!(parse_origin(text).unwrap(), origin);
         }
-        for text in ["", "*", "shop.example", "https://shop.example/path", "https://a.example https://b.example",
-                     "https://*.example;script-src *", "javascript:alert(1)", "data:text/html,x", "null", "https://user@shop.example"] {
+        for text in [
+            "",
+            "*",
+            "shop.example",
+            "https://shop.example/path",
+            "https://a.example https://b.example",
+            "https://*.example;script-src *",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "null",
+            "https://user@shop.example",
+        ] {
             assert!(parse_origin(text).is_err(), "{text}");
         }
     }

@@ -58,11 +58,8 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
     let attempt = attempts::find(&mut conn, claim.tenant, claim.id).await?;
     drop(conn);
     let Some(attempt) = attempt else { return Ok(None) };
-    let context = Context {
-        request_id: attempt.request,
-        merchant: claim.tenant.merchant(),
-        livemode: claim.tenant.livemode(),
-    };
+    let context =
+        Context { request_id: attempt.request, merchant: claim.tenant.merchant(), livemode: claim.tenant.livemode() };
     let answer = app.vault.resolve(&Resolve { context, attempt: attempt.id }).await;
     let ending = match answer {
         Err(VaultFailure::Refused(VaultErrorCode::AttemptUnknown)) => Some(Ending::Reversed),

@@ -12,8 +12,8 @@ use kura_platform::tls::{TlsConfig, TlsError, Vault};
 use kura_wire::sealed_box::SignedKeySet;
 use kura_wire::vault::{
     Attach, Authorize, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_REFUND, PATH_RESOLVE,
-    PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard, Tokenize, Tokenized, VaultErrorBody,
-    VaultErrorCode,
+    PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard, Tokenize, Tokenized,
+    VaultErrorBody, VaultErrorCode,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -201,9 +201,9 @@ impl From<VaultFailure> for ApiError {
         use VaultErrorCode as V;
         match code {
             V::SealingKeyExpired => Self::new(Code::SealingKeyExpired).on("card[sealed_box][key_id]"),
-            V::BoxUnopenable => Self::new(Code::SealedBoxInvalid).on("card[sealed_box]"),
+            V::BoxUnopenable | V::CardMalformed => Self::new(Code::SealedBoxInvalid).on("card[sealed_box]"),
             V::BoxExpired => Self::new(Code::SealedBoxExpired).on("card[sealed_box][sealed_at_ms]"),
-            V::CardMalformed | V::CardNumberIncorrect => Self::new(Code::IncorrectNumber).on("number"),
+            V::CardNumberIncorrect => Self::new(Code::IncorrectNumber).on("number"),
             V::CardExpired => Self::new(Code::ExpiredCard).on("exp_month"),
             V::ExpiryMonthInvalid => Self::new(Code::InvalidExpiryMonth).on("exp_month"),
             V::ExpiryYearInvalid => Self::new(Code::InvalidExpiryYear).on("exp_year"),
@@ -233,7 +233,12 @@ mod tests {
     fn only_sure_knowledge_counts_as_unsent() {
         assert!(VaultFailure::Away.surely_unsent());
         assert!(!VaultFailure::Doubt.surely_unsent());
-        for code in [VaultErrorCode::Internal, VaultErrorCode::AttemptInFlight, VaultErrorCode::AttemptMismatch, VaultErrorCode::SealedDataCorrupt] {
+        for code in [
+            VaultErrorCode::Internal,
+            VaultErrorCode::AttemptInFlight,
+            VaultErrorCode::AttemptMismatch,
+            VaultErrorCode::SealedDataCorrupt,
+        ] {
             assert!(!VaultFailure::Refused(code).surely_unsent(), "{code:?}");
         }
         assert!(VaultFailure::Refused(VaultErrorCode::NetworkUnavailable).surely_unsent());

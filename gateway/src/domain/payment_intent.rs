@@ -356,7 +356,8 @@ mod tests {
     /// A refund whose end is unknown keeps its amount reserved, and gives it free when it turns out not to have happened.
     #[test]
     fn pending_refunds_are_counted() {
-        let paid = run(Progress::new(100, CaptureMethod::Automatic, true), &[Event::Confirm, Event::Settled(End::Approved)]);
+        let paid =
+            run(Progress::new(100, CaptureMethod::Automatic, true), &[Event::Confirm, Event::Settled(End::Approved)]);
         let pending = run(paid, &[Event::Refund(100)]);
         assert_eq!(pending.after(Event::Refund(1)), Err(Refusal::NothingLeft));
         let failed = run(pending, &[Event::RefundSettled(100, End::Reversed)]);

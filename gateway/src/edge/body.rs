@@ -88,7 +88,8 @@ fn decodes_to_utf8(body: &[u8]) -> bool {
 
 /// `a[b][]` as `a`, `b`, ``.
 fn segments(name: &str) -> Option<Vec<&str>> {
-    let Some((head, mut rest)) = name.split_once('[').map(|(head, _)| (head, name.get(head.len()..).unwrap_or_default()))
+    let Some((head, mut rest)) =
+        name.split_once('[').map(|(head, _)| (head, name.get(head.len()..).unwrap_or_default()))
     else {
         return (!name.is_empty()).then(|| vec![name]);
     };
@@ -133,7 +134,10 @@ fn parse_json(body: &[u8]) -> ApiResult<Map<String, Value>> {
     match serde_json::from_slice(body) {
         // serde_json itself stops at a depth of 128.
         Ok(Value::Object(tree)) if depth(&tree) <= MAX_DEPTH + 1 => Ok(tree),
-        Ok(_) => Err(ApiError::with_message(Code::BodyMalformed, "The JSON body must be an object, nested no deeper than 6.")),
+        Ok(_) => Err(ApiError::with_message(
+            Code::BodyMalformed,
+            "The JSON body must be an object, nested no deeper than 6.",
+        )),
         Err(_) => Err(ApiError::with_message(Code::BodyMalformed, "The body is not valid JSON in UTF-8.")),
     }
 }
@@ -173,7 +177,17 @@ mod tests {
     /// What could mean two things means nothing.
     #[test]
     fn ambiguous_forms_are_refused() {
-        for text in ["a=1&a=2", "a=1&a[b]=2", "a[b]=1&a[]=2", "a[=1", "a]b[=1", "[a]=1", "a[b]c=1", "a[[b]]=1", "a[b][c][d][e][f][g][h]=1"] {
+        for text in [
+            "a=1&a=2",
+            "a=1&a[b]=2",
+            "a[b]=1&a[]=2",
+            "a[=1",
+            "a]b[=1",
+            "[a]=1",
+            "a[b]c=1",
+            "a[[b]]=1",
+            "a[b][c][d][e][f][g][h]=1",
+        ] {
             let refused = form(text).is_none() || text == "a]b[=1";
             assert!(refused, "{text}");
         }

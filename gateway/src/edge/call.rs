@@ -83,7 +83,8 @@ impl Context {
 async fn context(app: &App, parts: &Parts, path: &RawPathParams) -> ApiResult<Context> {
     let merchant = authenticate(app, &parts.headers).await?;
     let request_id = parts.extensions.get::<RequestId>().copied();
-    let origin = parts.headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
+    let origin =
+        parts.headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
     Ok(Context {
         app: app.clone(),
         merchant,
@@ -172,7 +173,10 @@ async fn receive(app: &App, kind: KeyKind, path: &RawPathParams, request: Reques
     let mut tree = body::parse(&parts.headers, &body)?;
     for (name, value) in body::parse_form(query.as_bytes())? {
         if tree.insert(name, value).is_some() {
-            return Err(ApiError::with_message(Code::BodyMalformed, "Malformed parameters: one name in query and body."));
+            return Err(ApiError::with_message(
+                Code::BodyMalformed,
+                "Malformed parameters: one name in query and body.",
+            ));
         }
     }
     search(&tree)?;

@@ -113,13 +113,11 @@ fn died(row: &Row, instance: Uuid) -> bool {
     row.instance != instance && row.claimed_at < started_at(instance)
 }
 
-/// The start of a process: its id is a UUID of version 7.
+/// The start of a process, to the millisecond: its id is a UUID of version 7.
 fn started_at(instance: Uuid) -> OffsetDateTime {
-    let seconds = instance.get_timestamp().map_or(0, |timestamp| timestamp.to_unix().0);
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    let (seconds, nanos) = instance.get_timestamp().map_or((0, 0), |timestamp| timestamp.to_unix());
+    let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// Keeps, releases or forgets the row, by how the request ended. Failing here costs a replay, never a payment.
@@ -192,8 +190,16 @@ mod tests {
         assert_eq!(decided(row("retryable", now, me)), taken);
         assert_eq!(decided(row("in_flight", now - hour, me)), taken, "older than any request can be");
         let other = Uuid::from_bytes([9; 16]);
-        assert_eq!(decided(row("in_flight", now - time::Duration::seconds(5), other)), taken, "of a process before this one");
-        assert_eq!(decided(row("in_flight", now + hour, other)), Err(Code::IdempotencyKeyInUse), "of a replica that lives");
+        assert_eq!(
+            decided(row("in_flight", now - time::Duration::seconds(5), other)),
+            taken,
+            "of a process before this one"
+        );
+        assert_eq!(
+            decided(row("in_flight", now + hour, other)),
+            Err(Code::IdempotencyKeyInUse),
+            "of a replica that lives"
+        );
     }
 
     /// 1 to 255 printable characters.

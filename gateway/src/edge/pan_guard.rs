@@ -7,13 +7,12 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderMap, Uri};
 use kura_platform::redact::contains_pan;
-use kura_wire::ids::{
-    AttemptId, CardToken, ChargeId, CustomerId, MerchantId, PaymentIntentId, RefundId, RequestId,
-};
+use kura_wire::ids::{AttemptId, CardToken, ChargeId, CustomerId, MerchantId, PaymentIntentId, RefundId, RequestId};
 use serde_json::Value;
 
 /// Headers that hold random hexadecimal digits by their nature, in which a card number would be found by chance.
-const RANDOM_BY_NATURE: &[&str] = &["traceparent", "tracestate", "baggage", "sentry-trace", "if-none-match", "sec-websocket-key"];
+const RANDOM_BY_NATURE: &[&str] =
+    &["traceparent", "tracestate", "baggage", "sentry-trace", "if-none-match", "sec-websocket-key"];
 /// Fields of a card that no request may carry, whatever is in them.
 const CARD_SECRETS: &[&str] = &["number", "cvc", "cvv", "cvv2", "cvc2", "security_code", "track_data"];
 
@@ -192,12 +191,12 @@ mod tests {
             "4242 4242 4242 4242".into(),
             "4242%2042424242%204242".into(),
             "%34%32%34%32%34%32%34%32%34%32%34%32%34%32%34%32".into(),
-            "%2534%32424242424242424".replace("%32", "2") ,
+            "%2534%32424242424242424".replace("%32", "2"),
             "４２４２４２４２４２４２４２４２".into(),
             "4242\u{3000}4242\u{3000}4242\u{3000}4242".into(),
             "4242\u{200b}424242424242".into(),
             format!("note=order+{PAN}&x=1"),
-            format!("{{\"a\": \"{PAN}\"} broken"),
+            format!("{{\"a\": \"{PAN}\"}} broken"),
         ] {
             assert_eq!(search_text(&text), Err(RawCardData), "{text}");
         }
@@ -218,7 +217,8 @@ mod tests {
             let tree: Value = serde_json::from_str(body).unwrap();
             assert_eq!(search_tree(&tree), Err(RawCardData), "{body}");
         }
-        let honest = json!({"amount": 1000, "number": "42", "card": {"token": "tok_visa"}, "metadata": {"order": "2026-11-22"}});
+        let honest =
+            json!({"amount": 1000, "number": "42", "card": {"token": "tok_visa"}, "metadata": {"order": "2026-11-22"}});
         assert_eq!(search_tree(&honest), Ok(()));
     }
 
@@ -230,7 +230,9 @@ mod tests {
             assert_eq!(search_head(&uri.parse().unwrap(), &no_headers), Err(RawCardData), "{uri}");
         }
         let uri: Uri = "/v1/tokens".parse().unwrap();
-        for (name, refused) in [("x-note", true), ("idempotency-key", true), ("authorization", true), ("traceparent", false)] {
+        for (name, refused) in
+            [("x-note", true), ("idempotency-key", true), ("authorization", true), ("traceparent", false)]
+        {
             let mut headers = HeaderMap::new();
             headers.insert(name, PAN.parse().unwrap());
             assert_eq!(search_head(&uri, &headers).is_err(), refused, "{name}");

@@ -110,7 +110,9 @@ impl Params {
             None => return Ok(None),
             Some(Value::Number(number)) => number.as_i64(),
             // `+5` and ` 5` parse in some languages; here a number is written in one way.
-            Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => text.parse().ok(),
+            Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
+                text.parse().ok()
+            }
             Some(_) => None,
         };
         number.map(Some).ok_or_else(|| {
@@ -190,8 +192,9 @@ impl Params {
     pub fn required_money(&mut self) -> ApiResult<Money> {
         let amount = self.amount("amount")?.ok_or_else(|| self.missing("amount"))?;
         let code = self.required_text("currency")?;
-        let currency = parse_currency(&code)
-            .map_err(|_| self.invalid("currency", "a three-letter ISO 4217 code of a currency that cards can be charged in"))?;
+        let currency = parse_currency(&code).map_err(|_| {
+            self.invalid("currency", "a three-letter ISO 4217 code of a currency that cards can be charged in")
+        })?;
         Money::new(amount, currency).map_err(|_| self.invalid("amount", "a possible amount"))
     }
 
@@ -314,7 +317,10 @@ mod tests {
         let mut request = params(json!({"card": {"sealed_box": {"typo": "x"}}}));
         let mut card = request.required_object("card").unwrap();
         let sealed = card.required_object("sealed_box").unwrap();
-        assert_eq!(outcome(sealed.finish().unwrap_err()), ("parameter_unknown".into(), "card[sealed_box][typo]".into()));
+        assert_eq!(
+            outcome(sealed.finish().unwrap_err()),
+            ("parameter_unknown".into(), "card[sealed_box][typo]".into())
+        );
         assert!(card.finish().is_ok());
         assert!(request.finish().is_ok());
     }
@@ -332,7 +338,17 @@ mod tests {
         for good in [json!(1000), json!("1000")] {
             assert_eq!(params(json!({"amount": good})).integer("amount").unwrap(), Some(1000));
         }
-        for bad in [json!(10.5), json!("10.5"), json!("1e3"), json!(""), json!(" 5"), json!("+5"), json!([1]), json!(true), json!("99999999999999999999")] {
+        for bad in [
+            json!(10.5),
+            json!("10.5"),
+            json!("1e3"),
+            json!(""),
+            json!(" 5"),
+            json!("+5"),
+            json!([1]),
+            json!(true),
+            json!("99999999999999999999"),
+        ] {
             let error = params(json!({"amount": bad})).integer("amount").unwrap_err();
             assert_eq!(outcome(error), ("parameter_invalid_integer".into(), "amount".into()));
         }

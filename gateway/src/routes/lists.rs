@@ -106,9 +106,15 @@ mod tests {
     #[test]
     fn list_parameters_are_checked() {
         assert_eq!(take(json!({})).unwrap().limit, 10);
-        for bad in [json!({"limit": 0}), json!({"limit": 101}), json!({"starting_after": "a", "ending_before": "b"}),
-                    json!({"created": {"gte": "x"}}), json!({"created": {"since": 1}}), json!({"created": {"gte": -1}}),
-                    json!({"created": {"gte": i64::MAX}})] {
+        for bad in [
+            json!({"limit": 0}),
+            json!({"limit": 101}),
+            json!({"starting_after": "a", "ending_before": "b"}),
+            json!({"created": {"gte": "x"}}),
+            json!({"created": {"since": 1}}),
+            json!({"created": {"gte": -1}}),
+            json!({"created": {"gte": i64::MAX}}),
+        ] {
             assert!(take(bad.clone()).is_err(), "{bad}");
         }
     }

@@ -245,12 +245,7 @@ pub async fn describe(
 }
 
 /// Attaches a saved card that is nobody's; false when it is somebody's.
-pub async fn attach(
-    pool: &PgPool,
-    tenant: Tenant,
-    record: [u8; 16],
-    customer: CustomerId,
-) -> sqlx::Result<bool> {
+pub async fn attach(pool: &PgPool, tenant: Tenant, record: [u8; 16], customer: CustomerId) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "/* gateway cards::attach */
          UPDATE cards SET customer_id = $4

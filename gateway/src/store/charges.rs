@@ -239,7 +239,14 @@ pub async fn list(
                AND (created_at, id) > ($4::timestamptz, $5::uuid)
                AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
              ORDER BY created_at, id LIMIT $8",
-            tenant.id(), tenant.livemode, intent, at, id, page.from, page.until, page.fetch(),
+            tenant.id(),
+            tenant.livemode,
+            intent,
+            at,
+            id,
+            page.from,
+            page.until,
+            page.fetch(),
         )
         .fetch_all(pool)
         .await?
@@ -251,7 +258,14 @@ pub async fn list(
                AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
                AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
              ORDER BY created_at DESC, id DESC LIMIT $8",
-            tenant.id(), tenant.livemode, intent, at, id, page.from, page.until, page.fetch(),
+            tenant.id(),
+            tenant.livemode,
+            intent,
+            at,
+            id,
+            page.from,
+            page.until,
+            page.fetch(),
         )
         .fetch_all(pool)
         .await?

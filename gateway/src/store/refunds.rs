@@ -156,7 +156,15 @@ pub async fn list(
                AND ($4::uuid IS NULL OR charge_id = $4) AND (created_at, id) > ($5::timestamptz, $6::uuid)
                AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
              ORDER BY created_at, id LIMIT $9",
-            tenant.id(), tenant.livemode, intent, charge, at, id, page.from, page.until, page.fetch(),
+            tenant.id(),
+            tenant.livemode,
+            intent,
+            charge,
+            at,
+            id,
+            page.from,
+            page.until,
+            page.fetch(),
         )
         .fetch_all(pool)
         .await?
@@ -169,7 +177,15 @@ pub async fn list(
                AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6::uuid))
                AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
              ORDER BY created_at DESC, id DESC LIMIT $9",
-            tenant.id(), tenant.livemode, intent, charge, at, id, page.from, page.until, page.fetch(),
+            tenant.id(),
+            tenant.livemode,
+            intent,
+            charge,
+            at,
+            id,
+            page.from,
+            page.until,
+            page.fetch(),
         )
         .fetch_all(pool)
         .await?

@@ -26,7 +26,8 @@ pub async fn run(State(app): State<App>, RawQuery(query): RawQuery) -> ApiResult
     let key = ApiKey::parse(&text).filter(|key| key.kind() == KeyKind::Publishable).ok_or_else(invalid)?;
     let row = look_up(&app, &key).await?.ok_or_else(invalid)?;
 
-    let html = fill(CARD_HTML, &[("vault_identity", &app.vault_identity), ("publishable_key", &text), ("locale", locale)]);
+    let html =
+        fill(CARD_HTML, &[("vault_identity", &app.vault_identity), ("publishable_key", &text), ("locale", locale)]);
     let mut response = Html(html).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy(&row.allowed_origins)?);
@@ -47,7 +48,9 @@ fn policy(origins: &[String]) -> ApiResult<HeaderValue> {
 
 /// Replaces each `{{name}}` by its value, escaped for an attribute.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(template.to_owned(), |html, (name, value)| html.replace(&format!("{{{{{name}}}}}"), &escape(value)))
+    values
+        .iter()
+        .fold(template.to_owned(), |html, (name, value)| html.replace(&format!("{{{{{name}}}}}"), &escape(value)))
 }
 
 fn escape(text: &str) -> String {
@@ -83,7 +86,10 @@ mod tests {
             let origins: Vec<String> = origins.iter().map(|origin| (*origin).to_owned()).collect();
             policy(&origins).unwrap().to_str().unwrap().to_owned()
         };
-        assert!(of(&["https://a.example", "https://b.example"]).contains("frame-ancestors https://a.example https://b.example;"));
+        assert!(
+            of(&["https://a.example", "https://b.example"])
+                .contains("frame-ancestors https://a.example https://b.example;")
+        );
         assert!(of(&[]).contains("frame-ancestors 'none';"));
         assert!(!of(&[]).contains("unsafe"));
     }

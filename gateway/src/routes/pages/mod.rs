@@ -25,7 +25,10 @@ pub fn router() -> Router<App> {
 }
 
 async fn stylesheet() -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))], include_str!("../../../assets/pages.css"))
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))],
+        include_str!("../../../assets/pages.css"),
+    )
         .into_response()
 }
 

@@ -18,10 +18,10 @@ use crate::request_ids::AttemptIds;
 use crate::routes::lists::expansions;
 use crate::routes::payment_methods::naming;
 use crate::store::attempts::{Attempt, Kind, State};
+use crate::store::begin;
 use crate::store::cards::{self, Card};
 use crate::store::payment_intents::{self, Intent, NamedCard};
 use crate::store::timeline::{self, Entry};
-use crate::store::begin;
 
 /// Runs it.
 pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
@@ -56,7 +56,7 @@ pub async fn confirm(
     let card = named_or_kept(context, &target, named).await?;
     let (attempt, intent, named, card) = match start(context, target, card).await? {
         Started::Met(attempt, intent) => return answer_met(context, &attempt, &intent, expand).await,
-        Started::Fresh(attempt, intent, (named, card)) => (attempt, intent, named, card),
+        Started::Fresh(attempt, intent, card) => (attempt, intent, card.0, card.1),
     };
     let token = card.token(named.allows);
     let carried =
@@ -91,7 +91,7 @@ pub(super) fn check_owner(intent: &Intent, named: Option<&(NamedCard, Card)>) ->
 
 enum Started {
     Met(Attempt, Box<Intent>),
-    Fresh(Attempt, Box<Intent>, (NamedCard, Card)),
+    Fresh(Attempt, Box<Intent>, Box<(NamedCard, Card)>),
 }
 
 /// Transaction 1: the payment `processing`, the attempt written down.
@@ -122,11 +122,10 @@ async fn start(context: &Context, target: Target, card: Option<(NamedCard, Card)
     }
     money_path::open(&context.app, &mut tx, tenant, &attempt).await?;
     let created = fresh.then(|| Entry { amount_minor: Some(intent.progress.amount), ..Entry::of("created") });
-    let entries: Vec<Entry> =
-        created.into_iter().chain([money_path::entry("processing", &attempt, None)]).collect();
+    let entries: Vec<Entry> = created.into_iter().chain([money_path::entry("processing", &attempt, None)]).collect();
     timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), attempt.created_at, &entries).await?;
     tx.commit().await?;
-    Ok(Started::Fresh(attempt, Box::new(intent), card))
+    Ok(Started::Fresh(attempt, Box::new(intent), Box::new(card)))
 }
 
 async fn locked(context: &Context, conn: &mut PgConnection, id: PaymentIntentId) -> ApiResult<Intent> {
@@ -141,7 +140,8 @@ fn decide(intent: Intent, card: Option<&(NamedCard, Card)>) -> ApiResult<Intent>
         return Err(refuse(crate::domain::payment_intent::Refusal::Status));
     };
     check_owner(&intent, card)?;
-    let progress = intent.progress.after(Event::NameCard).and_then(|named| named.after(Event::Confirm)).map_err(refuse)?;
+    let progress =
+        intent.progress.after(Event::NameCard).and_then(|named| named.after(Event::Confirm)).map_err(refuse)?;
     Ok(Intent { progress, card: Some(*named), last_error: None, ..intent })
 }
 

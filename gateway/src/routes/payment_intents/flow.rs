@@ -96,7 +96,8 @@ pub fn refused(intent: &Intent, what: &str, refusal: Refusal) -> ApiError {
             if status == Status::RequiresPaymentMethod && what == "confirm" {
                 return ApiError::new(Code::PaymentMethodMissing);
             }
-            let message = format!("You cannot {what} this PaymentIntent because it has a status of {}.", status.as_str());
+            let message =
+                format!("You cannot {what} this PaymentIntent because it has a status of {}.", status.as_str());
             ApiError::with_message(Code::PaymentIntentUnexpectedState, message)
         }
     }

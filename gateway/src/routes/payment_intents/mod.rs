@@ -40,7 +40,12 @@ fn shown_record(intent: &Intent) -> Option<[u8; 16]> {
 }
 
 /// A payment, with its card (looked up unless it is at hand) and what is to be expanded.
-pub async fn render_one(context: &Context, intent: &Intent, at_hand: Option<Card>, expand: &[&str]) -> ApiResult<Value> {
+pub async fn render_one(
+    context: &Context,
+    intent: &Intent,
+    at_hand: Option<Card>,
+    expand: &[&str],
+) -> ApiResult<Value> {
     let at_hand = at_hand.filter(|card| Some(card.record) == shown_record(intent));
     let rendered = render_some(context, std::slice::from_ref(intent), at_hand, expand).await?;
     Ok(rendered.into_iter().next().unwrap_or_default())
@@ -72,7 +77,8 @@ pub async fn render_some(
     let render = |intent: &Intent| {
         let record = shown_record(intent);
         let card = known.iter().find(|card| Some(card.record) == record).cloned();
-        let charge = expanded.iter().find(|(id, _)| Some(*id) == intent.latest_charge).map(|(_, charge)| charge.clone());
+        let charge =
+            expanded.iter().find(|(id, _)| Some(*id) == intent.latest_charge).map(|(_, charge)| charge.clone());
         let method = (expand.contains(&"payment_method") && intent.card.is_some())
             .then(|| card.as_ref().map(|card| crate::render::card::payment_method(tenant, card)))
             .flatten();

@@ -74,7 +74,9 @@ pub fn take(params: &mut Params, livemode: bool) -> ApiResult<Option<CardName>> 
             data.finish()?;
             Ok(Some(name))
         }
-        (Some(_), Some(_)) => Err(params.invalid_value("payment_method_data", "left out where payment_method is given")),
+        (Some(_), Some(_)) => {
+            Err(params.invalid_value("payment_method_data", "left out where payment_method is given"))
+        }
     }
 }
 
@@ -106,12 +108,7 @@ pub async fn find(context: &Context, name: &CardName) -> ApiResult<(NamedCard, C
     Ok((NamedCard { record: token.record, allows: token.allows }, card))
 }
 
-async fn make_test_card(
-    context: &Context,
-    name: &str,
-    allows: TokenUse,
-    param: &'static str,
-) -> ApiResult<CardToken> {
+async fn make_test_card(context: &Context, name: &str, allows: TokenUse, param: &'static str) -> ApiResult<CardToken> {
     let ask = TestCard { context: context.vault_context(), name: name.to_owned(), allows };
     let made = context.app.vault.test_card(&ask).await.map_err(|failure| ApiError::from(failure).on(param))?;
     cards::insert(&context.app.pool, context.tenant(), made.token, &made.card, clock::now()).await?;
@@ -136,11 +133,8 @@ mod tests {
         assert!(read("tok_visa", TokenUse::Multi, false).is_err());
         assert!(read("pm_card_", TokenUse::Multi, false).is_err());
         assert!(read("pm_card_<x>", TokenUse::Multi, false).is_err());
-        let token = CardToken {
-            allows: TokenUse::Multi,
-            node: kura_wire::ids::NodeId::new(0).unwrap(),
-            record: [9; 16],
-        };
+        let token =
+            CardToken { allows: TokenUse::Multi, node: kura_wire::ids::NodeId::new(0).unwrap(), record: [9; 16] };
         assert_eq!(read(&token.to_string(), TokenUse::Multi, true).unwrap(), CardName::Token(token, "p"));
         let single = token.with_use(TokenUse::Single).to_string();
         assert!(read(&single, TokenUse::Multi, true).is_err());

@@ -18,11 +18,8 @@ use crate::store::payment_intents::{self, Intent};
 use crate::store::refunds::{self, Refund};
 use crate::store::{begin, timeline};
 
-const REASONS: &[(&str, &str)] = &[
-    ("duplicate", "duplicate"),
-    ("fraudulent", "fraudulent"),
-    ("requested_by_customer", "requested_by_customer"),
-];
+const REASONS: &[(&str, &str)] =
+    &[("duplicate", "duplicate"), ("fraudulent", "fraudulent"), ("requested_by_customer", "requested_by_customer")];
 
 /// What is asked for.
 struct Asked {
@@ -41,7 +38,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let charge = find_charge(&context, &asked).await?;
     let (refund, attempt, intent) = match start(&context, &asked, &charge).await? {
         Started::Met(refund) => return Ok(render::refund::refund(&refund)),
-        Started::Fresh(refund, attempt, intent) => (refund, attempt, intent),
+        Started::Fresh(fresh) => *fresh,
     };
     let carried =
         money_path::carry_out(&context.app, context.vault_context(), context.tenant(), &attempt, None, intent).await?;
@@ -93,8 +90,8 @@ async fn find_charge(context: &Context, asked: &Asked) -> ApiResult<Charge> {
 }
 
 enum Started {
-    Met(Refund),
-    Fresh(Refund, Attempt, Intent),
+    Met(Box<Refund>),
+    Fresh(Box<(Refund, Attempt, Intent)>),
 }
 
 /// Reserves the amount under the payment's lock, and writes refund and attempt down.
@@ -109,7 +106,7 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
             drop(tx);
             let refund = met.refund.ok_or_else(|| ApiError::internal("a refund's attempt without a refund"))?;
             let refund = refunds::find(&context.app.pool, tenant, refund).await?;
-            return refund.map(Started::Met).ok_or_else(|| ApiError::internal("an attempt without its refund"));
+            return refund.map(Box::new).map(Started::Met).ok_or_else(|| ApiError::internal("an attempt without its refund"));
         }
     };
     let amount = asked.amount.unwrap_or_else(|| intent.progress.refundable().max(1));
@@ -150,7 +147,7 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
     let entries = [money_path::entry("refunding", &attempt, asked.reason)];
     timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), at, &entries).await?;
     tx.commit().await?;
-    Ok(Started::Fresh(refund, attempt, intent))
+    Ok(Started::Fresh(Box::new((refund, attempt, intent))))
 }
 
 fn refused(refusal: Refusal) -> ApiError {

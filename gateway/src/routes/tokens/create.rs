@@ -22,7 +22,8 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     params.finish()?;
 
     check_origins(&context.merchant, context.origin.as_deref(), &context.app.public_origin, &sealed.origin)?;
-    let publishable_key = context.merchant.publishable_key().ok_or_else(|| ApiError::new(Code::PublishableKeyRequired))?;
+    let publishable_key =
+        context.merchant.publishable_key().ok_or_else(|| ApiError::new(Code::PublishableKeyRequired))?;
 
     let ask = Tokenize { context: context.vault_context(), publishable_key: publishable_key.to_owned(), sealed };
     let made = context.app.vault.tokenize(&ask).await?;
@@ -51,9 +52,10 @@ fn sealed_box(params: &mut Params) -> ApiResult<SealedBox> {
     let mut card = params.required_object("card")?;
     let mut sealed = card.required_object("sealed_box")?;
     let mut letters = |name: &str, most: usize| -> ApiResult<String> {
-        let text = sealed.required_text_within(name, most)?;
+        let text = sealed.required_text_within(name, 4096)?;
         let base64url = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        if base64url { Ok(text) } else { Err(sealed.invalid_value(name, "base64url without padding")) }
+        let sealed_box_invalid = || ApiError::new(Code::SealedBoxInvalid).on(sealed.name_of(name));
+        if base64url && text.len() <= most { Ok(text) } else { Err(sealed_box_invalid()) }
     };
     let key_id = letters("key_id", 64)?;
     let enc = letters("enc", 128)?;
