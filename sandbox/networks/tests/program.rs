@@ -25,6 +25,8 @@ impl Program {
     fn start(config: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_kura-networks"))
             .args(["--config".as_ref(), config.as_os_str(), "serve".as_ref()])
+            // Not the configuration's; once they stopped every service from starting.
+            .envs([("KURA_LOG", "info"), ("KURA_PYTHON", "/usr/bin/python3")])
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
