@@ -31,6 +31,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const WRITE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(3600);
 const DRAIN: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A TLS set-up that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -123,14 +124,22 @@ async fn connection(
         Ok(Err(error)) => return tracing::warn!(%error, "handshake failed"),
         Err(_) => return tracing::warn!("handshake timed out"),
     };
-    let (reader, writer) = tokio::io::split(stream);
+    let (mut reader, writer) = tokio::io::split(stream);
     let (answers, outbox) = mpsc::channel(MAX_IN_FLIGHT);
     let writing = tokio::spawn(write_answers(writer, outbox));
-    if let Err(error) = read_requests(reader, acquirer, answers, stop).await {
+    if let Err(error) = read_requests(&mut reader, acquirer, answers, stop).await {
         tracing::warn!(%error, "connection closed");
     }
     // The outbox closes once the last request in flight is answered or given up.
     let _ = timeout(DRAIN, writing).await;
+    let _ = timeout(LINGER, discard(reader)).await;
+}
+
+/// Reads what nobody wants any more, until the peer ends too: to close on unread bytes is a reset, and a reset takes answers
+/// away from the peer that it hasn't read yet.
+async fn discard(mut stream: impl AsyncRead + Unpin) {
+    let mut bytes = Zeroizing::new([0; 4096]);
+    while matches!(stream.read(&mut bytes[..]).await, Ok(1..)) {}
 }
 
 /// Reads until the peer ends, something is wrong, or `stop` turns true.

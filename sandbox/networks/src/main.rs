@@ -1,15 +1,20 @@
 //! `kura-networks`: the payment networks, simulated.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use axum_server::Handle;
 use clap::{Parser, Subcommand};
 use kura_networks::acquirer::{Acquirer, journal_failure};
 use kura_networks::config::Config;
 use kura_networks::{http, iso_server};
 use kura_platform::{config, serve, telemetry};
 use tokio::sync::watch;
+
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// The payment networks, simulated: an acquirer over ISO 8583 and its books over HTTP.
 #[derive(Parser)]
@@ -43,25 +48,32 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (acquirer, journal_ended) = Acquirer::open(&config.books)?;
     let acquirer = Arc::new(acquirer);
     let iso = serve::bind(config.iso8583_listener)?;
-    let http = serve::bind(config.http_listener)?;
+    let http_listener = serve::bind(config.http_listener)?;
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        if let Err(error) = kura_platform::shutdown_signal().await {
-            tracing::error!(%error, "no signal handlers; stopping");
-        }
-        // Whoever has gone already needs no word.
-        let _ = stop.send(true);
-    });
+    let web = Handle::new();
+    tokio::spawn(stop_both_on_signal(stop, web.clone()));
+    // The addresses as they are, since a configured port may be 0.
+    let (iso8583, http_at) = (iso.local_addr()?, http_listener.local_addr()?);
     let entries = acquirer.books().len();
-    tracing::info!(iso8583 = %config.iso8583_listener, http = %config.http_listener, entries, "ready");
+    tracing::info!(%iso8583, http = %http_at, entries, "ready");
     let serving = async {
         tokio::try_join!(
             iso_server::serve(iso, tls, Arc::clone(&acquirer), stopped),
-            serve::plain(http, http::router(Arc::clone(&acquirer)), serve::handle_until_signal()),
+            serve::plain(http_listener, http::router(Arc::clone(&acquirer)), web),
         )
     };
     tokio::select! {
         served = serving => served.map(|_| ()).context("a listener broke"),
         failed = journal_failure(journal_ended) => failed.context("the journal broke"),
     }
+}
+
+/// One listener for the signal, so that no server can miss what the other has heard.
+async fn stop_both_on_signal(stop: watch::Sender<bool>, web: Handle<SocketAddr>) {
+    if let Err(error) = kura_platform::shutdown_signal().await {
+        tracing::error!(%error, "no signal handlers; stopping");
+    }
+    // Whoever has gone already needs no word.
+    let _ = stop.send(true);
+    web.graceful_shutdown(Some(DRAIN));
 }

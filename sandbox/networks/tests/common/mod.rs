@@ -254,11 +254,11 @@ pub fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// `networks.toml` for the program.
-pub fn config_file(folder: &Folder, tls: &TlsConfig, iso: SocketAddr, http: SocketAddr) -> PathBuf {
+/// `networks.toml` for the program, with ports of the system's choice.
+pub fn config_file(folder: &Folder, tls: &TlsConfig) -> PathBuf {
     let quoted = |path: &Path| serde_json::to_string(path).unwrap();
     let text = format!(
-        "iso8583_listener = \"{iso}\"\nhttp_listener = \"{http}\"\nbooks = {}\n[tls]\ncertificate = {}\nprivate_key = {}\nca = {}\n",
+        "iso8583_listener = \"127.0.0.1:0\"\nhttp_listener = \"127.0.0.1:0\"\nbooks = {}\n[tls]\ncertificate = {}\nprivate_key = {}\nca = {}\n",
         quoted(&folder.path("new/books.jsonl")),
         quoted(&tls.certificate),
         quoted(&tls.private_key),
