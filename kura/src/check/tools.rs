@@ -1,7 +1,6 @@
 //! What the stages need besides Rust: installed where we may, named where we may not. Nothing outside of the clone changes,
 //! but for Debian packages.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -69,14 +68,6 @@ impl Tools {
 
     fn own_cargo_deny(&self) -> PathBuf {
         self.directory.join("bin/cargo-deny")
-    }
-
-    /// The names of the checkout's npm scripts.
-    pub(crate) fn checkout_scripts(&self) -> BTreeSet<String> {
-        let package = std::fs::read(self.checkout.join("package.json")).unwrap_or_default();
-        let package: serde_json::Value = serde_json::from_slice(&package).unwrap_or_default();
-        let scripts = package.get("scripts").and_then(|scripts| scripts.as_object());
-        scripts.map(|scripts| scripts.keys().cloned().collect()).unwrap_or_default()
     }
 
     fn ensure_node_modules(&self, root: &Path, progress: &Progress) -> Result<()> {

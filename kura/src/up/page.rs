@@ -27,7 +27,7 @@ pub(crate) fn print(workspace: &Path, state: &State, ports: &Ports, facts: &Fact
     };
     say(&format!("\n  {}  {}\n", style.bold("Kura is running"), style.dim(&format!("ready in {}", spoken(took)))));
     for (name, port, what) in [
-        ("Shop", ports.fronts, "buy something, as a shopper"),
+        ("Shop", ports.fronts, "pay by card, as a shopper"),
         ("API", ports.gateway, "for merchants; Stripe's SDKs work with this base URL"),
         ("Console", ports.admin, "for admins, with a passkey"),
         ("Networks", ports.networks, "what the simulated acquirer has booked"),
