@@ -38,3 +38,6 @@ pub fn public(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), intake::run))
         .with_state(app)
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,7 +106,10 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
             drop(tx);
             let refund = met.refund.ok_or_else(|| ApiError::internal("a refund's attempt without a refund"))?;
             let refund = refunds::find(&context.app.pool, tenant, refund).await?;
-            return refund.map(Box::new).map(Started::Met).ok_or_else(|| ApiError::internal("an attempt without its refund"));
+            return refund
+                .map(Box::new)
+                .map(Started::Met)
+                .ok_or_else(|| ApiError::internal("an attempt without its refund"));
         }
     };
     let amount = asked.amount.unwrap_or_else(|| intent.progress.refundable().max(1));
