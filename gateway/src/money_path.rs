@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(Ending::of(Ok(Outcome::Unknown)), None);
         assert_eq!(Ending::of(Err(VaultFailure::Doubt)), None);
         assert_eq!(Ending::of(Err(VaultFailure::Refused(VaultErrorCode::Internal))), None);
-        assert_eq!(Ending::of(Err(VaultFailure::Refused(VaultErrorCode::AttemptInFlight))), None);
+        assert_eq!(Ending::of(Err(VaultFailure::Refused(VaultErrorCode::AttemptMismatch))), None);
         assert_eq!(Ending::of(Err(VaultFailure::Away)), Some(Ending::Unsent(VaultFailure::Away)));
         assert_eq!(Ending::of(Ok(Outcome::Reversed)), Some(Ending::Reversed));
     }

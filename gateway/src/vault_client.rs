@@ -54,6 +54,7 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::TestCardUnknown
         | V::NetworkNotConfigured
         | V::NetworkUnavailable
+        | V::SealedDataCorrupt
         | V::Overloaded => true,
         V::SealingKeyExpired
         | V::BoxUnopenable
@@ -65,8 +66,6 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::CvcInvalid
         | V::AttemptUnknown
         | V::AttemptMismatch
-        | V::AttemptInFlight
-        | V::SealedDataCorrupt
         | V::Internal => false,
     }
 }
@@ -214,12 +213,9 @@ impl From<VaultFailure> for ApiError {
             V::NetworkUnavailable | V::Overloaded | V::NetworkNotConfigured => {
                 Self::new(Code::VaultUnavailable).retry_after(1)
             }
-            V::Malformed
-            | V::AttemptUnknown
-            | V::AttemptMismatch
-            | V::AttemptInFlight
-            | V::SealedDataCorrupt
-            | V::Internal => Self::internal(format_args!("the vault said: {code}")),
+            V::Malformed | V::AttemptUnknown | V::AttemptMismatch | V::SealedDataCorrupt | V::Internal => {
+                Self::internal(format_args!("the vault said: {code}"))
+            }
         }
     }
 }
@@ -233,15 +229,12 @@ mod tests {
     fn only_sure_knowledge_counts_as_unsent() {
         assert!(VaultFailure::Away.surely_unsent());
         assert!(!VaultFailure::Doubt.surely_unsent());
-        for code in [
-            VaultErrorCode::Internal,
-            VaultErrorCode::AttemptInFlight,
-            VaultErrorCode::AttemptMismatch,
-            VaultErrorCode::SealedDataCorrupt,
-        ] {
+        for code in [VaultErrorCode::Internal, VaultErrorCode::AttemptMismatch] {
             assert!(!VaultFailure::Refused(code).surely_unsent(), "{code:?}");
         }
-        assert!(VaultFailure::Refused(VaultErrorCode::NetworkUnavailable).surely_unsent());
+        for code in [VaultErrorCode::NetworkUnavailable, VaultErrorCode::SealedDataCorrupt] {
+            assert!(VaultFailure::Refused(code).surely_unsent(), "{code:?}");
+        }
     }
 
     /// The codes that the documentation promises for what the vault says.

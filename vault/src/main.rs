@@ -9,6 +9,11 @@ use kura_vault::crypto::dev_file::DevFile;
 use kura_vault::crypto::identity::Identity;
 use kura_vault::serve;
 
+/// All heap that this process frees is wiped first, that of libraries too: rustls opens a sealed box into a buffer of its own
+/// before it gives us ours, and that one would keep a card until its memory is used again.
+#[global_allocator]
+static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 #[derive(Parser)]
 #[command(version, about = "Kura's card vault")]
 struct Arguments {

@@ -201,9 +201,6 @@ pub enum VaultErrorCode {
     /// The attempt id was used for something else.
     #[error("attempt differs from the recorded one")]
     AttemptMismatch,
-    /// The attempt is on its way.
-    #[error("attempt in flight")]
-    AttemptInFlight,
     /// No such test card, or live mode.
     #[error("no such test card")]
     TestCardUnknown,
@@ -213,7 +210,7 @@ pub enum VaultErrorCode {
     /// The network can't be reached; nothing was sent.
     #[error("network unavailable")]
     NetworkUnavailable,
-    /// Sealed data failed to open: an alert.
+    /// Sealed data failed to open: an alert. Nothing was sent, and the attempt is over.
     #[error("sealed data corrupt")]
     SealedDataCorrupt,
     /// Shedding load; nothing was done.

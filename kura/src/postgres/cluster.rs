@@ -169,7 +169,7 @@ impl Cluster {
              unix_socket_directories = '{socket}'\n\
              unix_socket_permissions = {shared}\n\
              password_encryption = 'scram-sha-256'\n\
-             max_connections = 60\n\
+             max_connections = 120\n\
              shared_buffers = '{buffers}'\n\
              # What was answered is on the disk.\n\
              fsync = {durable}\n\
