@@ -187,18 +187,11 @@ impl TlsConfig {
 /// # Errors
 /// [`TlsError`] when it can't be built.
 pub fn public_http_client(timeout: Duration) -> Result<reqwest::Client, TlsError> {
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(no_tls()?).timeout(timeout).no_proxy().build()?)
-}
-
-/// A client that trusts nobody: for plain HTTP to this machine.
-///
-/// # Errors
-/// [`TlsError`] when it can't be built.
-pub fn no_tls() -> Result<ClientConfig, TlsError> {
-    Ok(ClientConfig::builder_with_provider(provider())
+    let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth())
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(config).timeout(timeout).no_proxy().build()?)
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -61,6 +61,15 @@ fn pay_until_answered(stack: &Stack, key: &str, amount: usize, gave_up: &AtomicU
     gave_up.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Sets the flag when it is dropped: a panic must not leave the shoppers paying.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn try_to_pay(stack: &Stack, key: &str, amount: usize) -> Option<Answer> {
     let amount = amount.to_string();
     let form =
@@ -95,6 +104,7 @@ fn killed_fifty_times_no_payment_is_lost_or_doubled() {
                 }
             });
         }
+        let _stops_the_shoppers = StopOnDrop(&stop);
         for kill in 0..KILLS {
             std::thread::sleep(Duration::from_millis(100 + u64::from(random::bytes::<1>()[0])));
             let name = ["vault", "gateway"][kill % 2];
@@ -103,7 +113,6 @@ fn killed_fifty_times_no_payment_is_lost_or_doubled() {
             in_mid_confirm += usize::from(open != "0");
             stack.wait_restarted(name, old);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let began = Instant::now();
     while stack.sql("gateway", "SELECT count(*) FROM attempts WHERE state = 'unresolved'") != "0" {

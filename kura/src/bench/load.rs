@@ -1,10 +1,12 @@
 //! Closed-loop load: 64 loops, each sends its next request when the last one was answered.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use kura_platform::random;
 use kura_wire::ids::{MerchantId, RequestId};
 use kura_wire::sealed_box::SignedKeySet;
@@ -13,10 +15,12 @@ use serde_json::{Value, json};
 
 use super::CONNECTIONS;
 use super::boxes::seal_cards;
+use super::door::Door;
 use super::target::Target;
 
 const WARM_UP: Duration = Duration::from_secs(1);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +45,16 @@ impl Path {
 
 /// Requests that are ready to be sent, each once or round and round.
 pub(super) struct Prepared {
-    client: reqwest::Client,
+    door: Door,
     authorization: Option<String>,
     supply: Supply,
 }
 
 enum Supply {
-    /// One address, these bodies over and over.
-    Bodies(String, Vec<String>),
-    /// Each address once, with an empty body.
-    Addresses(Mutex<VecDeque<String>>),
+    /// One path, these bodies over and over.
+    Bodies(&'static str, Vec<Bytes>),
+    /// Each path once, with an empty body.
+    Paths(Mutex<VecDeque<String>>),
 }
 
 /// Latencies in microseconds, and how long it took.
@@ -68,10 +72,9 @@ impl Sample {
 /// Makes everything that the load needs.
 pub(super) async fn prepare(target: &Target, path: Path, duration: Duration) -> Result<Arc<Prepared>> {
     let run = &target.run;
-    let vault = vault_client(target)?;
-    let vault_url = TlsBase::of(run.vault_data_plane);
-    let keys: SignedKeySet =
-        vault.get(format!("{vault_url}{}", wire::PATH_SEALING_KEYS)).send().await?.error_for_status()?.json().await?;
+    let vault = Door::to_vault(target)?;
+    let gateway = Door::to_gateway(run)?;
+    let keys: SignedKeySet = serde_json::from_slice(&vault.knock().await?.get(wire::PATH_SEALING_KEYS).await?)?;
     let sealed = || seal_cards(&keys, &run.keys.pk_test, &run.fronts);
     Ok(Arc::new(match path {
         Path::VaultTokenize => {
@@ -79,23 +82,21 @@ pub(super) async fn prepare(target: &Target, path: Path, duration: Duration) -> 
             let body = |sealed| {
                 let request_id = RequestId::from_bytes(random::bytes());
                 let context = VaultContext { request_id, merchant, livemode: false };
-                serde_json::to_string(&Tokenize { context, publishable_key: run.keys.pk_test.clone(), sealed })
+                serde_json::to_vec(&Tokenize { context, publishable_key: run.keys.pk_test.clone(), sealed })
             };
-            let bodies = sealed()?.into_iter().map(body).collect::<Result<_, _>>()?;
-            let supply = Supply::Bodies(format!("{vault_url}{}", wire::PATH_TOKENIZE), bodies);
-            Prepared { client: vault, authorization: None, supply }
+            let bodies = sealed()?.into_iter().map(|sealed| Ok(body(sealed)?.into())).collect::<Result<_>>()?;
+            Prepared { door: vault, authorization: None, supply: Supply::Bodies(wire::PATH_TOKENIZE, bodies) }
         }
         Path::GatewayTokenize => {
-            let body = |sealed| json!({ "card": { "sealed_box": sealed } }).to_string();
+            let body = |sealed| json!({ "card": { "sealed_box": sealed } }).to_string().into();
             let bodies = sealed()?.into_iter().map(body).collect();
-            let supply = Supply::Bodies(format!("{}/v1/tokens", run.gateway), bodies);
-            Prepared { client: gateway_client()?, authorization: Some(bearer(&run.keys.pk_test)), supply }
+            let supply = Supply::Bodies("/v1/tokens", bodies);
+            Prepared { door: gateway, authorization: Some(bearer(&run.keys.pk_test)), supply }
         }
         Path::Confirm => {
-            let client = gateway_client()?;
             let authorization = bearer(&run.keys.sk_test);
-            let made = make_intents(&client, &run.gateway, &authorization, duration * 2).await?;
-            Prepared { client, authorization: Some(authorization), supply: Supply::Addresses(Mutex::new(made)) }
+            let made = make_intents(&gateway, &authorization, duration * 2).await?;
+            Prepared { door: gateway, authorization: Some(authorization), supply: Supply::Paths(Mutex::new(made)) }
         }
     }))
 }
@@ -122,6 +123,7 @@ pub(super) async fn run(prepared: Arc<Prepared>, duration: Duration) -> Result<S
 }
 
 async fn one_loop(prepared: Arc<Prepared>, place: usize, start: Instant, end: Instant) -> Result<(Vec<u64>, Instant)> {
+    let mut connection = prepared.door.knock().await?;
     let mut latencies = Vec::new();
     let mut turn = place;
     loop {
@@ -129,12 +131,9 @@ async fn one_loop(prepared: Arc<Prepared>, place: usize, start: Instant, end: In
         if began >= end {
             return Ok((latencies, end));
         }
-        let Some(request) = prepared.request(turn) else { return Ok((latencies, began)) };
+        let Some((path, body, kind)) = prepared.next(turn) else { return Ok((latencies, began)) };
         turn += CONNECTIONS;
-        let answer = request.send().await?;
-        let status = answer.status();
-        let body = answer.bytes().await?;
-        ensure!(status.is_success(), "HTTP {status}: {}", String::from_utf8_lossy(&body));
+        connection.post(&path, body, kind, prepared.authorization.as_deref()).await?;
         if began >= start {
             latencies.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
         }
@@ -142,50 +141,38 @@ async fn one_loop(prepared: Arc<Prepared>, place: usize, start: Instant, end: In
 }
 
 impl Prepared {
-    fn request(&self, turn: usize) -> Option<reqwest::RequestBuilder> {
-        let request = match &self.supply {
-            Supply::Bodies(address, bodies) => {
+    fn next(&self, turn: usize) -> Option<(Cow<'static, str>, Bytes, &'static str)> {
+        Some(match &self.supply {
+            Supply::Bodies(path, bodies) => {
                 let body = bodies.get(turn % bodies.len().max(1))?;
-                self.client.post(address).header("content-type", "application/json").body(body.clone())
+                (Cow::Borrowed(*path), body.clone(), JSON)
             }
-            Supply::Addresses(left) => {
-                let address = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
-                self.client.post(address)
+            Supply::Paths(left) => {
+                let path = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+                (Cow::Owned(path), Bytes::new(), FORM)
             }
-        };
-        Some(match &self.authorization {
-            Some(value) => request.header("authorization", value),
-            None => request,
         })
     }
 }
 
 /// PaymentIntents that wait for their confirmation, as many as can be made in the time.
-async fn make_intents(
-    client: &reqwest::Client,
-    gateway: &str,
-    authorization: &str,
-    within: Duration,
-) -> Result<VecDeque<String>> {
+async fn make_intents(gateway: &Door, authorization: &str, within: Duration) -> Result<VecDeque<String>> {
+    const PATH: &str = "/v1/payment_intents";
     let end = Instant::now() + within;
-    let address = format!("{gateway}/v1/payment_intents");
-    let one = |client: reqwest::Client, address: String, authorization: String| async move {
+    let one = |door: Door, authorization: String| async move {
+        let mut connection = door.knock().await?;
         let mut made = Vec::new();
         while Instant::now() < end {
-            let body = "amount=1000&currency=jpy&payment_method=pm_card_visa";
-            let request = client.post(&address).header("authorization", &authorization);
-            let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
-            let answer = request.send().await?;
-            let status = answer.status();
-            let intent: Value = answer.json().await?;
-            ensure!(status.is_success(), "HTTP {status}: {intent}");
-            made.push(format!("{address}/{}/confirm", intent.get("id").and_then(Value::as_str).unwrap_or_default()));
+            let body = Bytes::from_static(b"amount=1000&currency=jpy&payment_method=pm_card_visa");
+            let answer = connection.post(PATH, body, FORM, Some(&authorization)).await?;
+            let intent: Value = serde_json::from_slice(&answer)?;
+            let id = intent.get("id").and_then(Value::as_str).context("a PaymentIntent has an id")?;
+            made.push(format!("{PATH}/{id}/confirm"));
         }
-        Ok(made)
+        anyhow::Ok(made)
     };
-    let loops: Vec<_> = (0..CONNECTIONS)
-        .map(|_| tokio::spawn(one(client.clone(), address.clone(), authorization.to_owned())))
-        .collect();
+    let loops: Vec<_> =
+        (0..CONNECTIONS).map(|_| tokio::spawn(one(gateway.clone(), authorization.to_owned()))).collect();
     let mut all = VecDeque::new();
     for made in loops {
         all.extend(made.await??);
@@ -195,38 +182,4 @@ async fn make_intents(
 
 fn bearer(key: &str) -> String {
     format!("Bearer {key}")
-}
-
-fn gateway_client() -> Result<reqwest::Client> {
-    Ok(reqwest::Client::builder()
-        .tls_backend_preconfigured(kura_platform::tls::no_tls()?)
-        .http1_only()
-        .pool_max_idle_per_host(CONNECTIONS)
-        .timeout(REQUEST_TIMEOUT)
-        .no_proxy()
-        .build()?)
-}
-
-/// HTTP/1.1, so that 64 requests at a time are 64 connections.
-fn vault_client(target: &Target) -> Result<reqwest::Client> {
-    let mut tls = target.gateway_tls().client_config()?;
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .resolve(TlsBase::NAME, target.run.vault_data_plane)
-        .pool_max_idle_per_host(CONNECTIONS)
-        .timeout(REQUEST_TIMEOUT)
-        .no_proxy()
-        .build()?)
-}
-
-/// How the vault is addressed.
-struct TlsBase;
-
-impl TlsBase {
-    const NAME: &'static str = <kura_platform::tls::Vault as kura_platform::tls::Zone>::NAME;
-
-    fn of(address: std::net::SocketAddr) -> String {
-        kura_platform::tls::TlsConfig::base_url::<kura_platform::tls::Vault>(address)
-    }
 }

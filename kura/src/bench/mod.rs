@@ -5,6 +5,7 @@
 //! can be compared between machines.
 
 mod boxes;
+mod door;
 mod load;
 mod measure;
 mod pgbench;

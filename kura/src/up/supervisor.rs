@@ -22,7 +22,7 @@ const LOG_LINES: usize = 12;
 /// A log file's end that is read for its last lines.
 const LOG_TAIL_BYTES: u64 = 16 * 1024;
 const TICK: Duration = Duration::from_millis(20);
-const RESTART_WINDOW: Duration = Duration::from_secs(30);
+const RESTART_WINDOW: Duration = Duration::from_secs(5);
 const RESTARTS_IN_WINDOW: usize = 10;
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
