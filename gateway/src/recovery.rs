@@ -1,12 +1,12 @@
 //! The workers: one asks what became of attempts whose end is not known, one tidies up.
 //!
-//! An attempt is never sent again. The vault knows its recorded outcome, else asks the network, else takes it back. When the
-//! vault says that it never got the attempt, it has made sure that it never will take it, so that answer is an end too.
+//! An attempt is never sent again. The vault knows its recorded outcome, else asks the network, else takes it back. Of an
+//! attempt that it never got it makes a tombstone, which a late message meets, and answers `Reversed`.
 
 use std::time::Duration;
 
 use kura_platform::clock;
-use kura_wire::vault::{Context, Resolve, VaultErrorCode};
+use kura_wire::vault::{Context, Resolve};
 use tokio::task::JoinSet;
 
 use crate::app::App;
@@ -16,7 +16,6 @@ use crate::error::ApiResult;
 use crate::money_path::{Ending, settle};
 use crate::store::attempts::{self, Claimed, State};
 use crate::store::idempotency;
-use crate::vault_client::VaultFailure;
 
 /// Attempts that one look takes on.
 const BATCH: i64 = 16;
@@ -62,7 +61,6 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
         Context { request_id: attempt.request, merchant: claim.tenant.merchant(), livemode: claim.tenant.livemode() };
     let answer = app.vault.resolve(&Resolve { context, attempt: attempt.id }).await;
     let ending = match answer {
-        Err(VaultFailure::Refused(VaultErrorCode::AttemptUnknown)) => Some(Ending::Reversed),
         // Here a failure is about the question, not about the attempt.
         Err(_) => None,
         answer => Ending::of(answer),

@@ -54,8 +54,7 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::TestCardUnknown
         | V::NetworkNotConfigured
         | V::NetworkUnavailable
-        | V::SealedDataCorrupt
-        | V::Overloaded => true,
+        | V::SealedDataCorrupt => true,
         V::SealingKeyExpired
         | V::BoxUnopenable
         | V::BoxExpired
@@ -66,6 +65,8 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::CvcInvalid
         | V::AttemptUnknown
         | V::AttemptMismatch
+        // It may also mean that an answer which the network gave could not be written down in time.
+        | V::Overloaded
         | V::Internal => false,
     }
 }
@@ -229,7 +230,7 @@ mod tests {
     fn only_sure_knowledge_counts_as_unsent() {
         assert!(VaultFailure::Away.surely_unsent());
         assert!(!VaultFailure::Doubt.surely_unsent());
-        for code in [VaultErrorCode::Internal, VaultErrorCode::AttemptMismatch] {
+        for code in [VaultErrorCode::Internal, VaultErrorCode::AttemptMismatch, VaultErrorCode::Overloaded] {
             assert!(!VaultFailure::Refused(code).surely_unsent(), "{code:?}");
         }
         for code in [VaultErrorCode::NetworkUnavailable, VaultErrorCode::SealedDataCorrupt] {
