@@ -65,7 +65,7 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::CvcInvalid
         | V::AttemptUnknown
         | V::AttemptMismatch
-        // It may also mean that an answer which the network gave could not be written down in time.
+        // Of an attempt that is asked for again, an earlier asking may have been sent.
         | V::Overloaded
         | V::Internal => false,
     }

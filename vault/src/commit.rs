@@ -93,12 +93,16 @@ impl Committer {
         self.send(|done| Write::Begin(Box::new(attempt), done)).await
     }
 
-    /// Records an outcome; durable when this returns. The first one stays.
+    /// Records an outcome; durable when this returns. The first one stays. It waits for room: the network has spoken, and
+    /// "overloaded, nothing was done" would be a lie now.
     ///
     /// # Errors
-    /// `Overloaded` before anything was done; `Internal` when the database failed.
+    /// `Internal` when the database failed; the outcome is then unknown to everyone but the network.
     pub async fn decide(&self, decision: Decision) -> Result<(), VaultErrorCode> {
-        self.send(|done| Write::Decide(Box::new(decision), done)).await
+        let (done, answer) = oneshot::channel();
+        let write = Write::Decide(Box::new(decision), done);
+        self.queue.send(write).await.map_err(|_| VaultErrorCode::Internal)?;
+        answer.await.map_err(|_| VaultErrorCode::Internal)?
     }
 
     async fn send<T>(
