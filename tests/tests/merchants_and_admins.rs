@@ -12,6 +12,7 @@ fn run(stack: &Stack, program: &Path, scenario: &str) {
     let output = Command::new(program)
         .arg(workspace().join(scenario))
         .env("KURA_RUN_JSON", stack.state().join("run.json"))
+        .env("KURA_PICTURES", workspace().join("target/kura-pictures"))
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}; `cargo kura test` installs it", program.display()));
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -75,6 +75,7 @@ fn a_card_paid_in_a_browser_is_found_nowhere() {
     let paid = Command::new(node)
         .arg(workspace().join("tests/browser/checkout.mjs"))
         .env("KURA_RUN_JSON", stack.state().join("run.json"))
+        .env("KURA_PICTURES", workspace().join("target/kura-pictures/planted"))
         .env("KURA_PAN", &pan)
         .env("KURA_CVC", &cvc)
         .output()
