@@ -156,3 +156,42 @@ fn books_are_balanced(stack: &Stack, ours: &BTreeMap<String, i64>) {
     assert_eq!(without_row, "0", "no opening without its row");
     assert_eq!(stack.sql("vault", "SELECT count(*) FROM attempts WHERE outcome IS NULL"), "0");
 }
+
+/// The vault's database dies under authorizations: some commits fail without saying whether they happened. When it is back,
+/// payments go on, the ledger has no gap and no double, and the books still agree.
+#[test]
+fn a_database_that_died_in_mid_commit_is_gone_on_with() {
+    let stack = &Stack::start(
+        Options::default().restart().set("gateway.recovery.every_ms=200").set("gateway.recovery.after_ms=1500"),
+    );
+    let (stop, gave_up) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for shopper in 0..SHOPPERS {
+            let (stop, gave_up) = (&stop, &gave_up);
+            scope.spawn(move || {
+                for turn in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    pay_until_answered(stack, &format!("shopper-{shopper}-{turn}"), 1000, gave_up);
+                }
+            });
+        }
+        let _stops_the_shoppers = StopOnDrop(&stop);
+        for _ in 0..2 {
+            std::thread::sleep(Duration::from_secs(1));
+            // Every connection that is in the middle of something loses its answer.
+            stack.sql("vault", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vault_app'");
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    });
+    assert_eq!(gave_up.load(Ordering::Relaxed), 0);
+    let began = Instant::now();
+    while stack.sql("gateway", "SELECT count(*) FROM attempts WHERE state = 'unresolved'") != "0" {
+        assert!(began.elapsed() < SETTLED_WITHIN, "attempts stay undecided");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(acquirer_books(stack), our_books(stack));
+    let rows = stack.sql("vault", "SELECT count(*) = max(sequence) FROM openings");
+    assert_eq!(rows, "t", "a ledger without gaps");
+}

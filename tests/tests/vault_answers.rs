@@ -252,3 +252,23 @@ fn a_lost_answer_is_found_and_a_lost_request_is_taken_back() {
         assert_eq!(live.count(), approved, "{name}: {booked}");
     }
 }
+
+/// An attachment whose answer was lost is asked for again, and answers the same; a token that paid can't be attached.
+#[test]
+fn an_attachment_may_be_asked_for_again() {
+    let stack = Stack::shared();
+    let owned = OwnedGateway::new(stack);
+    let key = owned.key(&identity(stack));
+    let token = || {
+        let sealed = seal(&key, &TypedCard::new(PAN, CVC), PK, ORIGIN, clock::now_ms()).unwrap();
+        owned.tokenize(&sealed, PK).1["token"].clone()
+    };
+    let attach = |token: &Value| owned.post(wire::PATH_ATTACH, &json!({ "context": owned.context(), "token": token }));
+    let saved = token();
+    let first = attach(&saved);
+    assert_eq!(first.0, 200, "{}", first.1);
+    assert_eq!(attach(&saved), first);
+    let spent = token();
+    assert_eq!(owned.authorize(&spent, owned.merchant, attempt(), &reference()).1["outcome"], "approved");
+    assert_eq!(attach(&spent), (409, json!({ "code": "token_used" })));
+}

@@ -73,7 +73,7 @@ impl Committer {
     pub async fn start(pool: PgPool, node: i16) -> Result<Self, StoreError> {
         let last_sequence = openings::last_sequence(&pool, node).await?;
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(Writer { pool, node, last_sequence }.run(waiting));
+        tokio::spawn(Writer { pool, node, last_sequence: Some(last_sequence) }.run(waiting));
         Ok(Self { queue })
     }
 
@@ -118,7 +118,8 @@ impl Committer {
 struct Writer {
     pool: PgPool,
     node: i16,
-    last_sequence: i64,
+    /// Unknown after a commit that failed: it may be on disk all the same, and the next row must come after it.
+    last_sequence: Option<i64>,
 }
 
 impl Writer {
@@ -147,6 +148,7 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, rows = writes.len(), "commit failed");
+                self.last_sequence = None;
                 Err(writes)
             }
         }
@@ -163,16 +165,20 @@ impl Writer {
             cards::insert_all(&mut connection, &new_cards).await?;
             return Ok(Vec::new());
         }
+        let before = match self.last_sequence {
+            Some(sequence) => sequence,
+            None => openings::last_sequence(&mut *connection, self.node).await?,
+        };
         let mut transaction = connection.begin().await?;
         if !new_cards.is_empty() {
             cards::insert_all(&mut transaction, &new_cards).await?;
         }
-        let (begun, sequence) = self.begin_all(&mut transaction, &new_attempts).await?;
+        let (begun, sequence) = self.begin_all(&mut transaction, &new_attempts, before).await?;
         if !decisions.is_empty() {
             attempts::decide_all(&mut transaction, &decisions).await?;
         }
         transaction.commit().await?;
-        self.last_sequence = sequence;
+        self.last_sequence = Some(sequence);
         Ok(begun)
     }
 
@@ -181,9 +187,10 @@ impl Writer {
         &self,
         connection: &mut PgConnection,
         wanted: &[&NewAttempt],
+        mut sequence: i64,
     ) -> Result<(Vec<Begun>, i64), StoreError> {
         if wanted.is_empty() {
-            return Ok((Vec::new(), self.last_sequence));
+            return Ok((Vec::new(), sequence));
         }
         let spending = wanted.iter().filter(|new| new.spends_token);
         let pairs: (Vec<Uuid>, Vec<Uuid>) =
@@ -196,7 +203,6 @@ impl Writer {
         };
         let rows: Vec<&AttemptRow> = wanted.iter().filter(|new| has_token(new)).map(|new| &new.attempt).collect();
         let mut inserted = attempts::insert_new(connection, &rows).await?;
-        let mut sequence = self.last_sequence;
         let mut ledger = Vec::new();
         let mut begun = Vec::with_capacity(wanted.len());
         for new in wanted {

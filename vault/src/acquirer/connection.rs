@@ -24,7 +24,11 @@ use crate::config::AcquirerConfig;
 const MAX_QUEUED: usize = 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const RECONNECT_AFTER: Duration = Duration::from_millis(200);
-const ECHO_EVERY: Duration = Duration::from_secs(30);
+/// An echo goes out this often, whatever else does, and something must come in within [`SILENCE`].
+const ECHO_EVERY: Duration = Duration::from_secs(10);
+/// A line that says nothing for so long is dead, whatever TCP believes.
+const SILENCE: Duration = Duration::from_secs(25);
+const SIGN_ON_WITHIN: Duration = Duration::from_secs(5);
 
 /// What came of a request.
 #[derive(Debug)]
@@ -170,14 +174,16 @@ impl Line {
             return error;
         }
         let mut batch = Vec::new();
+        let mut echoes = tokio::time::interval(ECHO_EVERY);
+        echoes.reset();
         loop {
-            match tokio::time::timeout(ECHO_EVERY, outgoing.recv_many(&mut batch, 64)).await {
-                Ok(0) => return std::io::Error::other("the vault is stopping"),
-                Ok(_) => {}
-                Err(_) => {
-                    if let Err(error) =
-                        send(&mut writer, &messages::network_management(clock::now(), messages::ECHO)).await
-                    {
+            tokio::select! {
+                received = outgoing.recv_many(&mut batch, 64) => if received == 0 {
+                    return std::io::Error::other("the vault is stopping");
+                },
+                _ = echoes.tick() => {
+                    let echo = messages::network_management(clock::now(), messages::ECHO);
+                    if let Err(error) = send(&mut writer, &echo).await {
                         return error;
                     }
                 }
@@ -205,7 +211,7 @@ async fn send(writer: &mut WriteHalf<TlsStream<TcpStream>>, message: &Message) -
     writer.flush().await
 }
 
-/// Reads until the line ends. The answer to the sign-on says that the line is up.
+/// Reads until the line ends, or is silent for too long. The answer to the sign-on says that the line is up.
 async fn read_answers(
     mut reader: ReadHalf<TlsStream<TcpStream>>,
     pending: Pending,
@@ -213,10 +219,12 @@ async fn read_answers(
 ) -> std::io::Error {
     let mut frames = FrameReader::new();
     loop {
-        match reader.read(frames.spare()).await {
-            Ok(0) => return std::io::ErrorKind::UnexpectedEof.into(),
-            Ok(len) => frames.filled(len),
-            Err(error) => return error,
+        let patience = if connected.load(Ordering::Acquire) { SILENCE } else { SIGN_ON_WITHIN };
+        match tokio::time::timeout(patience, reader.read(frames.spare())).await {
+            Ok(Ok(0)) => return std::io::ErrorKind::UnexpectedEof.into(),
+            Ok(Ok(len)) => frames.filled(len),
+            Ok(Err(error)) => return error,
+            Err(_) => return std::io::ErrorKind::TimedOut.into(),
         }
         loop {
             let message = match frames.next_message() {
@@ -228,11 +236,14 @@ async fn read_answers(
                 Ok(None) => break,
                 Err(error) => return std::io::Error::other(error),
             };
+            let Some(answer) = Answer::of(&message) else { continue };
             if message.mti() == Mti::Answer(Class::NetworkManagement) {
+                if !answer.is_approved() {
+                    return std::io::Error::other("the acquirer refused the sign-on or an echo");
+                }
                 connected.store(true, Ordering::Release);
                 continue;
             }
-            let Some(answer) = Answer::of(&message) else { continue };
             let key = (message.mti(), answer.reference.clone());
             let waiting = pending.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
             if let Some(waiting) = waiting {

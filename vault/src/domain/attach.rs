@@ -10,7 +10,7 @@ use super::{Vault, merchant_uuid, store_error};
 use crate::store::cards::{self, FoundCard};
 
 impl Vault {
-    /// Uses up `tok_X` and puts `pm_X` in force.
+    /// Uses up `tok_X` and puts `pm_X` in force. Asked again, it answers the same.
     ///
     /// # Errors
     /// `TokenUnknown`; `TokenUsed`; `Internal`.
@@ -22,7 +22,11 @@ impl Vault {
         let (record, owner) = (Uuid::from_bytes(request.token.record), merchant_uuid(context.merchant));
         let found = cards::find(&self.pool, record, owner, context.livemode).await.map_err(store_error)?;
         let card = found.ok_or(VaultErrorCode::TokenUnknown)?;
-        if !cards::mark_saved(&self.pool, record, owner, clock::now()).await.map_err(store_error)? {
+        // Saved before: the gateway asks again after an answer that it never got. It is the same record, so it is told again;
+        // whether the merchant may use the token again is on the gateway's own books.
+        if card.saved_at.is_none()
+            && !cards::mark_saved(&self.pool, record, owner, clock::now()).await.map_err(store_error)?
+        {
             return Err(VaultErrorCode::TokenUsed);
         }
         Ok(Tokenized {

@@ -15,6 +15,9 @@ use crate::store::attempts::{self, AttemptRow};
 
 /// Field 39 of an inquiry's answer: nothing is known of that reference.
 const NOT_KNOWN: &str = "25";
+/// Field 39 of an inquiry's answer that can only be the issuer's, about the attempt. Others (30, 91, 96 …) may be about the
+/// inquiry itself, which decides nothing: an approved payment must not be told as declined because a host was busy.
+const ISSUERS_DECLINES: [&str; 13] = ["05", "14", "34", "41", "43", "51", "54", "57", "59", "61", "62", "65", "82"];
 
 impl Vault {
     /// Decides an open attempt, if the network can be heard.
@@ -52,7 +55,11 @@ impl Vault {
             Reply::Answered(answer) if answer.response_code == NOT_KNOWN => {
                 self.take_back(acquirer, merchant, attempt).await
             }
-            Reply::Answered(answer) => self.conclude(attempt, Reply::Answered(answer)).await,
+            Reply::Answered(answer) if answer.is_approved() || is_decline(&answer.response_code) => {
+                self.conclude(attempt, Reply::Answered(answer)).await
+            }
+            // Said without saying what became of it: taken back, it is certain.
+            Reply::Answered(_) => self.take_back(acquirer, merchant, attempt).await,
             Reply::NotSent | Reply::Unknown => Ok(Outcome::Unknown),
         }
     }
@@ -102,5 +109,22 @@ impl Vault {
             // It arrived in this very moment: ask again later.
             Begun::Existing | Begun::TokenUsed => Ok(Outcome::Unknown),
         }
+    }
+}
+
+/// Whether an inquiry's response code is the issuer's own decline.
+fn is_decline(response_code: &str) -> bool {
+    ISSUERS_DECLINES.contains(&response_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Approval, ignorance and trouble are no declines.
+    #[test]
+    fn only_the_issuers_own_codes_decline() {
+        assert!(ISSUERS_DECLINES.iter().all(|code| is_decline(code)));
+        assert!(["00", "12", "25", "30", "68", "91", "94", "96", ""].iter().all(|code| !is_decline(code)));
     }
 }

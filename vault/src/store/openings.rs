@@ -1,6 +1,6 @@
 //! The access ledger's rows. The service's role can add and read them; it can't change or delete one.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -70,12 +70,12 @@ pub async fn insert_all(connection: &mut PgConnection, rows: &[OpeningRow]) -> R
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn last_sequence(pool: &PgPool, node: i16) -> Result<i64, StoreError> {
+pub async fn last_sequence(executor: impl PgExecutor<'_>, node: i16) -> Result<i64, StoreError> {
     sqlx::query_scalar!(
         "/* vault openings::last_sequence */ SELECT COALESCE(max(sequence), 0) AS \"last!\" FROM openings WHERE node = $1",
         node
     )
-    .fetch_one(pool)
+    .fetch_one(executor)
     .await
 }
 
