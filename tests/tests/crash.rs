@@ -71,19 +71,7 @@ fn test_card() -> Card {
     [("payment_method", "pm_card_visa".to_owned()), ("description", "A published card".to_owned())]
 }
 
-fn sealing_key(stack: &Stack) -> SealingKey {
-    let config = std::fs::read_to_string(stack.state().join("gateway/gateway.toml")).unwrap();
-    let identity = config.lines().find_map(|line| line.strip_prefix("vault_identity = ")).unwrap().trim_matches('"');
-    let keys = stack.get(&format!("{}/checkout/sealing_keys", stack.run().gateway));
-    checked_key(&serde_json::from_str(&keys.text).unwrap(), identity, Suite::X25519).unwrap()
-}
-
-/// A single-use token of a card that is sealed anew for each try; `None` when no whole answer came back.
-fn try_to_tokenize(stack: &Stack, key: &SealingKey) -> Option<Answer> {
-    let (pk, origin) = (stack.run().keys.pk_test.as_str(), stack.run().fronts.as_str());
-    let sealed = seal(key, &TypedCard::new("4242424242424242", "123"), pk, origin, clock::now_ms()).unwrap();
-    let request = Stack::http().post(format!("{}/v1/tokens", stack.run().gateway)).bearer_auth(pk);
-    let request = request.json(&json!({ "card": { "sealed_box": sealed } }));
+fn try_send(request: reqwest::RequestBuilder) -> Option<Answer> {
     block_on(async {
         let response = request.send().await.ok()?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -91,8 +79,26 @@ fn try_to_tokenize(stack: &Stack, key: &SealingKey) -> Option<Answer> {
     })
 }
 
-fn tokenized(stack: &Stack, key: &SealingKey) -> Option<Card> {
-    let answer = until_answered(|| try_to_tokenize(stack, key))?;
+/// The key to seal to; a killed vault's keys die with it.
+fn sealing_key(stack: &Stack) -> Option<SealingKey> {
+    let config = std::fs::read_to_string(stack.state().join("gateway/gateway.toml")).unwrap();
+    let identity = config.lines().find_map(|line| line.strip_prefix("vault_identity = ")).unwrap().trim_matches('"');
+    let keys = try_send(Stack::http().get(format!("{}/checkout/sealing_keys", stack.run().gateway)))?;
+    checked_key(&serde_json::from_str(&keys.text).ok()?, identity, Suite::X25519).ok()
+}
+
+/// A single-use token of a card that is sealed anew for each try; `None` when it must be tried again.
+fn try_to_tokenize(stack: &Stack) -> Option<Answer> {
+    let (pk, origin) = (stack.run().keys.pk_test.as_str(), stack.run().fronts.as_str());
+    let card = TypedCard::new("4242424242424242", "123");
+    let sealed = seal(&sealing_key(stack)?, &card, pk, origin, clock::now_ms()).unwrap();
+    let request = Stack::http().post(format!("{}/v1/tokens", stack.run().gateway)).bearer_auth(pk);
+    let answer = try_send(request.json(&json!({ "card": { "sealed_box": sealed } })))?;
+    (answer.json()["error"]["code"] != "sealing_key_expired").then_some(answer)
+}
+
+fn tokenized(stack: &Stack) -> Option<Card> {
+    let answer = until_answered(|| try_to_tokenize(stack))?;
     let token = answer.json()["id"].as_str().expect("a token").to_owned();
     Some([("payment_method_data[card][token]", token), ("payment_method_data[type]", "card".to_owned())])
 }
@@ -134,7 +140,6 @@ fn killed_fifty_times_no_payment_is_lost_or_doubled() {
         .set("gateway.recovery.after_ms=1500")
         .restart();
     let stack = &Stack::start(options);
-    let sealing_key = &sealing_key(stack);
     let (stop, gave_up, paid) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let mut in_mid_confirm = 0;
     std::thread::scope(|scope| {
@@ -145,7 +150,7 @@ fn killed_fifty_times_no_payment_is_lost_or_doubled() {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    let card = if turn % 2 == 0 { Some(test_card()) } else { tokenized(stack, sealing_key) };
+                    let card = if turn % 2 == 0 { Some(test_card()) } else { tokenized(stack) };
                     let (key, amount) = (format!("shopper-{shopper}-{turn}"), 1000 + turn % 1000);
                     if card.and_then(|card| pay_until_answered(stack, &key, amount, &card)).is_none() {
                         gave_up.fetch_add(1, Ordering::Relaxed);
@@ -188,14 +193,14 @@ fn killed_fifty_times_no_payment_is_lost_or_doubled() {
     books_are_balanced(stack, &ours);
     let undecided = "SELECT count(*) FROM payment_intents WHERE status NOT IN ('succeeded', 'requires_payment_method')";
     assert_eq!(stack.sql("gateway", undecided), "0", "every payment is paid, or taken back");
-    retries_after_the_worker_meet_their_payments(stack, sealing_key);
+    retries_after_the_worker_meet_their_payments(stack);
 }
 
 /// The gateway dies between the approval and the answer, and the worker settles before the merchant's server tries again: the
 /// token is spent then, the saved card a customer's, and yet the retry is told of the payment that they paid.
-fn retries_after_the_worker_meet_their_payments(stack: &Stack, sealing_key: &SealingKey) {
+fn retries_after_the_worker_meet_their_payments(stack: &Stack) {
     let sk = stack.run().keys.sk_test.as_str();
-    let again = |key: &str, card: &Card| {
+    let again = |key: &'static str, card: &Card| {
         let first = try_to_pay(stack, key, 500, card).expect("an answer");
         assert_eq!(first.json()["status"], "succeeded", "{}", first.text);
         move |card: &Card| {
@@ -211,7 +216,7 @@ fn retries_after_the_worker_meet_their_payments(stack: &Stack, sealing_key: &Sea
             assert_eq!((&second.json()["id"], &second.json()["status"]), (&first.json()["id"], &json!("succeeded")));
         }
     };
-    let token = tokenized(stack, sealing_key).expect("a token");
+    let token = tokenized(stack).expect("a token");
     again("spent-token", &token)(&token);
 
     let form = [("type", "card"), ("card[token]", "tok_visa")];
