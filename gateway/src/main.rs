@@ -12,6 +12,7 @@ use kura_gateway::{merchants, recovery};
 use kura_platform::database::DatabaseConfig;
 use kura_platform::health::Health;
 use kura_platform::{config, harden, serve, telemetry};
+use tokio::task::JoinSet;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -84,15 +85,23 @@ async fn run(config: Config) -> Result<(), Failure> {
     let app = App::new(&config, pool.clone(), secrets, health.clone())?;
 
     let handle = serve::handle_until_signal();
-    let workers =
-        [tokio::spawn(recovery::run(app.clone(), config.recovery.clone())), tokio::spawn(recovery::tidy(app.clone()))];
+    let mut workers = JoinSet::new();
+    workers.spawn(recovery::run(app.clone(), config.recovery.clone()));
+    workers.spawn(recovery::tidy(app.clone()));
     health.set_ready(true);
     tracing::info!(public = %config.public_listener, control = %config.control_plane, "ready");
-    tokio::try_join!(
-        serve::plain(public, app.public_router(), handle.clone()),
-        serve::mutual_tls(control, control_tls, app.control_router(), handle),
-    )?;
-    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    let serving = async {
+        tokio::try_join!(
+            serve::plain(public, app.public_router(), handle.clone()),
+            serve::mutual_tls(control, control_tls, app.control_router(), handle.clone()),
+        )
+    };
+    tokio::select! {
+        served = serving => served.map(drop)?,
+        // They run for ever. Without them undecided payments would stay so: better to be started anew.
+        ended = workers.join_next() => return Err(format!("a worker ended: {ended:?}").into()),
+    }
+    workers.shutdown().await;
     pool.close().await;
     tracing::info!("stopped");
     Ok(())

@@ -35,7 +35,12 @@ pub async fn run(app: App, config: RecoveryConfig) {
                     let app = app.clone();
                     asking.spawn(async move { resolve(&app, &claim).await });
                 }
-                asking.join_all().await;
+                // One that ends in a panic is claimed again later, like one that failed; it must not end the others.
+                while let Some(asked) = asking.join_next().await {
+                    if let Err(error) = asked {
+                        tracing::error!(%error, "a question about an attempt ended early");
+                    }
+                }
             }
             Err(error) => tracing::warn!(%error, "no look at unresolved attempts"),
         }

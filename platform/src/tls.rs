@@ -173,6 +173,8 @@ impl TlsConfig {
             .connect_timeout(Duration::from_secs(3))
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            // By default a refused HTTP/2 stream is sent again. Whether to repeat is for the caller to say.
+            .retry(reqwest::retry::never())
             .build()?)
     }
 

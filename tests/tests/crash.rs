@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use kura_platform::random;
-use kura_tests::{Answer, Options, Stack};
+use kura_platform::{clock, random};
+use kura_shopper::{TypedCard, checked_key, seal};
+use kura_tests::{Answer, Options, Stack, block_on};
+use kura_wire::sealed_box::{SealingKey, Suite};
+use serde_json::json;
 
 const KILLS: usize = 50;
 const SHOPPERS: usize = 8;
@@ -45,20 +48,68 @@ fn our_books(stack: &Stack) -> BTreeMap<String, i64> {
         .collect()
 }
 
-/// Asks as a merchant's server does: again with the same Idempotency-Key for as long as there is no final answer.
-fn pay_until_answered(stack: &Stack, key: &str, amount: usize, gave_up: &AtomicUsize) {
+/// Tries until there is a final answer, as shoppers' and merchants' programs do.
+fn until_answered(ask: impl Fn() -> Option<Answer>) -> Option<Answer> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
-        if let Some(answer) = try_to_pay(stack, key, amount)
+        if let Some(answer) = ask()
             && answer.status != 409
             && answer.status < 500
         {
             assert_eq!(answer.status, 200, "{}", answer.text);
-            return;
+            return Some(answer);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    gave_up.fetch_add(1, Ordering::Relaxed);
+    None
+}
+
+/// A payment's parameters: the card's name, and its value.
+type Card = [(&'static str, String); 2];
+
+fn test_card() -> Card {
+    [("payment_method", "pm_card_visa".to_owned()), ("description", "A published card".to_owned())]
+}
+
+fn try_send(request: reqwest::RequestBuilder) -> Option<Answer> {
+    block_on(async {
+        let response = request.send().await.ok()?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Some(Answer { status, headers, text: response.text().await.ok()? })
+    })
+}
+
+/// The key to seal to; a killed vault's keys die with it.
+fn sealing_key(stack: &Stack) -> Option<SealingKey> {
+    let config = std::fs::read_to_string(stack.state().join("gateway/gateway.toml")).unwrap();
+    let identity = config.lines().find_map(|line| line.strip_prefix("vault_identity = ")).unwrap().trim_matches('"');
+    let keys = try_send(Stack::http().get(format!("{}/checkout/sealing_keys", stack.run().gateway)))?;
+    checked_key(&serde_json::from_str(&keys.text).ok()?, identity, Suite::X25519).ok()
+}
+
+/// A single-use token of a card that is sealed anew for each try; `None` when it must be tried again.
+fn try_to_tokenize(stack: &Stack) -> Option<Answer> {
+    let (pk, origin) = (stack.run().keys.pk_test.as_str(), stack.run().fronts.as_str());
+    let card = TypedCard::new("4242424242424242", "123");
+    let sealed = seal(&sealing_key(stack)?, &card, pk, origin, clock::now_ms()).unwrap();
+    let request = Stack::http().post(format!("{}/v1/tokens", stack.run().gateway)).bearer_auth(pk);
+    let answer = try_send(request.json(&json!({ "card": { "sealed_box": sealed } })))?;
+    (answer.json()["error"]["code"] != "sealing_key_expired").then_some(answer)
+}
+
+fn tokenized(stack: &Stack) -> Option<Card> {
+    let answer = until_answered(|| try_to_tokenize(stack))?;
+    let token = answer.json()["id"].as_str().expect("a token").to_owned();
+    Some([("payment_method_data[card][token]", token), ("payment_method_data[type]", "card".to_owned())])
+}
+
+/// Pays with the same Idempotency-Key for as long as there is no final answer. The money is there then, or the payment is
+/// still being looked into.
+fn pay_until_answered(stack: &Stack, key: &str, amount: usize, card: &Card) -> Option<()> {
+    let answer = until_answered(|| try_to_pay(stack, key, amount, card))?.json();
+    let status = answer["status"].as_str().expect("a status");
+    assert!(matches!(status, "succeeded" | "processing"), "{status}");
+    Some(())
 }
 
 /// Sets the flag when it is dropped: a panic must not leave the shoppers paying.
@@ -70,14 +121,14 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-fn try_to_pay(stack: &Stack, key: &str, amount: usize) -> Option<Answer> {
+fn try_to_pay(stack: &Stack, key: &str, amount: usize, card: &Card) -> Option<Answer> {
     let amount = amount.to_string();
-    let form =
-        [("amount", amount.as_str()), ("currency", "jpy"), ("payment_method", "pm_card_visa"), ("confirm", "true")];
+    let mut form = vec![("amount", amount.as_str()), ("currency", "jpy"), ("confirm", "true")];
+    form.extend(card.iter().map(|(name, value)| (*name, value.as_str())));
     stack.try_post("/v1/payment_intents", &stack.run().keys.sk_test, key, &form)
 }
 
-/// Killed fifty times in mid-confirm: every payment is charged once or not at all, what the acquirer approved is what the
+/// Killed fifty times in mid-confirm, of published test cards and of single-use tokens in turn: every payment is charged once or not at all, what the acquirer approved is what the
 /// gateway has on its books, to the reference and the yen, and nothing stays undecided.
 #[test]
 fn killed_fifty_times_no_payment_is_lost_or_doubled() {
@@ -99,7 +150,11 @@ fn killed_fifty_times_no_payment_is_lost_or_doubled() {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    pay_until_answered(stack, &format!("shopper-{shopper}-{turn}"), 1000 + turn % 1000, gave_up);
+                    let card = if turn % 2 == 0 { Some(test_card()) } else { tokenized(stack) };
+                    let (key, amount) = (format!("shopper-{shopper}-{turn}"), 1000 + turn % 1000);
+                    if card.and_then(|card| pay_until_answered(stack, &key, amount, &card)).is_none() {
+                        gave_up.fetch_add(1, Ordering::Relaxed);
+                    }
                     paid.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -136,6 +191,42 @@ fn killed_fifty_times_no_payment_is_lost_or_doubled() {
     );
     assert_eq!(charged_twice, "");
     books_are_balanced(stack, &ours);
+    let undecided = "SELECT count(*) FROM payment_intents WHERE status NOT IN ('succeeded', 'requires_payment_method')";
+    assert_eq!(stack.sql("gateway", undecided), "0", "every payment is paid, or taken back");
+    retries_after_the_worker_meet_their_payments(stack);
+}
+
+/// The gateway dies between the approval and the answer, and the worker settles before the merchant's server tries again: the
+/// token is spent then, the saved card a customer's, and yet the retry is told of the payment that they paid.
+fn retries_after_the_worker_meet_their_payments(stack: &Stack) {
+    let sk = stack.run().keys.sk_test.as_str();
+    let again = |key: &'static str, card: &Card| {
+        let first = try_to_pay(stack, key, 500, card).expect("an answer");
+        assert_eq!(first.json()["status"], "succeeded", "{}", first.text);
+        move |card: &Card| {
+            // What the crash leaves: the request has begun, and nobody is running it.
+            let died = format!(
+                "UPDATE idempotency_keys SET state = 'in_flight', status = NULL, body = NULL,
+                 claimed_at = claimed_at - interval '2 minutes' WHERE key = '{key}' AND state = 'finished' RETURNING key"
+            );
+            assert!(stack.sql("gateway", &died).starts_with(key));
+            let second = try_to_pay(stack, key, 500, card).expect("an answer");
+            assert_eq!(second.status, 200, "{key}: {}", second.text);
+            assert!(second.headers.get("idempotent-replayed").is_none(), "it ran again");
+            assert_eq!((&second.json()["id"], &second.json()["status"]), (&first.json()["id"], &json!("succeeded")));
+        }
+    };
+    let token = tokenized(stack).expect("a token");
+    again("spent-token", &token)(&token);
+
+    let form = [("type", "card"), ("card[token]", "tok_visa")];
+    let saved = stack.post("/v1/payment_methods", sk, &form).json()["id"].as_str().expect("a saved card").to_owned();
+    let customer = stack.post("/v1/customers", sk, &[]).json()["id"].as_str().expect("a customer").to_owned();
+    let card = [("payment_method", saved.clone()), ("description", "A saved card".to_owned())];
+    let retry = again("attached-card", &card);
+    let attached = stack.post(&format!("/v1/payment_methods/{saved}/attach"), sk, &[("customer", &customer)]);
+    assert_eq!(attached.status, 200, "{}", attached.text);
+    retry(&card);
 }
 
 /// One PaymentIntent for each Idempotency-Key, one movement in the double-entry books for each approved attempt, and one

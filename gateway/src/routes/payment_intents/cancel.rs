@@ -4,7 +4,7 @@ use kura_platform::clock;
 use kura_wire::ids::PaymentIntentId;
 use serde_json::Value;
 
-use super::capture::{Started, authorized_charge, start};
+use super::capture::{Started, start};
 use super::flow::{answer, answer_met};
 use super::{EXPANDABLE, render_one};
 use crate::domain::payment_intent::{Event, Status};
@@ -34,9 +34,8 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     if let Some(intent) = cancel_unpaid(&context, id, reason).await? {
         return render_one(&context, &intent, None, &expand).await;
     }
-    let charge = authorized_charge(&context, id).await?;
     let keep_reason = |intent: &mut Intent| intent.cancellation_reason = reason.map(str::to_owned);
-    match start(&context, id, charge, |_| Event::Cancel, keep_reason).await? {
+    match start(&context, id, |_| Event::Cancel, keep_reason).await? {
         Started::Met(attempt, intent) => answer_met(&context, &attempt, &intent, &expand).await,
         Started::Fresh(attempt, intent) => {
             let vault = context.vault_context();

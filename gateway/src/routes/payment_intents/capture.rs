@@ -25,9 +25,8 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     params.finish()?;
 
     let id = context.id("payment_intent")?;
-    let charge = authorized_charge(&context, id).await?;
     let wanted = |intent: &Intent| Event::Capture(amount.unwrap_or(intent.progress.capturable));
-    match start(&context, id, charge, wanted, |_| ()).await? {
+    match start(&context, id, wanted, |_| ()).await? {
         Started::Met(attempt, intent) => answer_met(&context, &attempt, &intent, &expand).await,
         Started::Fresh(attempt, intent) => {
             let vault = context.vault_context();
@@ -38,7 +37,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
 }
 
 /// The charge that holds the authorization, if there is one. Read before the lock.
-pub(super) async fn authorized_charge(context: &Context, id: PaymentIntentId) -> ApiResult<Option<Charge>> {
+async fn authorized_charge(context: &Context, id: PaymentIntentId) -> ApiResult<Option<Charge>> {
     let (pool, tenant) = (&context.app.pool, context.tenant());
     let intent = payment_intents::find(pool, tenant, id).await?;
     let intent = intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
@@ -56,28 +55,45 @@ pub(super) enum Started {
     Fresh(Attempt, Box<Intent>),
 }
 
-/// Transaction 1 of captures and voids. `change` writes what else the event brings to the payment.
+/// Sets a capture or void going. `change` writes what else the event brings to the payment.
 pub(super) async fn start(
     context: &Context,
     id: PaymentIntentId,
-    charge: Option<Charge>,
-    event: impl FnOnce(&Intent) -> Event,
-    change: impl FnOnce(&mut Intent),
+    event: impl Fn(&Intent) -> Event,
+    change: impl Fn(&mut Intent),
 ) -> ApiResult<Started> {
+    // Twice, for the payment may get a newer charge between reading its charge and locking it.
+    for _ in 0..2 {
+        let charge = authorized_charge(context, id).await?;
+        if let Some(started) = try_start(context, id, charge, &event, &change).await? {
+            return Ok(started);
+        }
+    }
+    Err(ApiError::internal("an authorization without its charge"))
+}
+
+/// Transaction 1 of captures and voids. `None`, with nothing written, where the charge is not the payment's newest any more.
+async fn try_start(
+    context: &Context,
+    id: PaymentIntentId,
+    charge: Option<Charge>,
+    event: impl Fn(&Intent) -> Event,
+    change: impl Fn(&mut Intent),
+) -> ApiResult<Option<Started>> {
     let tenant = context.tenant();
     let mut tx = begin(&context.app.pool).await?;
     let locked = payment_intents::lock(&mut tx, tenant, id).await?;
     let mut intent = locked.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
     let ids = match next_attempt(context, &mut tx).await? {
         NextAttempt::Fresh(ids) => ids,
-        NextAttempt::Met(attempt) => return Ok(Started::Met(attempt, Box::new(intent))),
+        NextAttempt::Met(attempt) => return Ok(Some(Started::Met(attempt, Box::new(intent)))),
     };
     let event = event(&intent);
     let what = if event == Event::Cancel { "cancel" } else { "capture" };
     intent.progress = intent.progress.after(event).map_err(|refusal| refused(&intent, what, refusal))?;
     change(&mut intent);
-    let charge = charge.filter(|charge| Some(charge.id) == intent.latest_charge);
-    let charge = charge.ok_or_else(|| ApiError::internal("an authorization without its charge"))?;
+    let newest = charge.filter(|charge| Some(charge.id) == intent.latest_charge);
+    let Some(charge) = newest else { return Ok(None) };
     let attempt = new_attempt(context, &intent, &charge, ids);
 
     money_path::open(&context.app, &mut tx, tenant, &attempt).await?;
@@ -86,7 +102,7 @@ pub(super) async fn start(
     let entries = [money_path::entry(kind, &attempt, None)];
     timeline::append(&mut tx, tenant, id, Some(context.request_id), attempt.created_at, &entries).await?;
     tx.commit().await?;
-    Ok(Started::Fresh(attempt, Box::new(intent)))
+    Ok(Some(Started::Fresh(attempt, Box::new(intent))))
 }
 
 fn new_attempt(context: &Context, intent: &Intent, charge: &Charge, ids: AttemptIds) -> Attempt {

@@ -31,6 +31,9 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     params.finish()?;
 
     let id = context.id("payment_intent")?;
+    if let Some(answer) = meet(&context, id, &expand).await? {
+        return Ok(answer);
+    }
     let named = match name {
         Some(name) => Some(naming::find(&context, &name).await?),
         None => None,
@@ -46,6 +49,19 @@ pub enum Target {
     Existing(PaymentIntentId, Option<String>),
 }
 
+/// The answer about the attempt that an earlier run of this request made, if it made one. Asked before this run looks at the
+/// card, which may have been spent by that attempt, or have changed hands since.
+pub(super) async fn meet(context: &Context, id: PaymentIntentId, expand: &[&str]) -> ApiResult<Option<Value>> {
+    if context.first_run {
+        return Ok(None);
+    }
+    let mut tx = begin(&context.app.pool).await?;
+    let Some(intent) = payment_intents::lock(&mut tx, context.tenant(), id).await? else { return Ok(None) };
+    let NextAttempt::Met(attempt) = next_attempt(context, &mut tx).await? else { return Ok(None) };
+    drop(tx);
+    answer_met(context, &attempt, &intent, expand).await.map(Some)
+}
+
 /// Confirms, and answers.
 pub async fn confirm(
     context: &Context,
@@ -53,10 +69,19 @@ pub async fn confirm(
     named: Option<(NamedCard, Card)>,
     expand: &[&str],
 ) -> ApiResult<Value> {
-    let card = named_or_kept(context, &target, named).await?;
-    let (attempt, intent, named, card) = match start(context, target, card).await? {
+    let mut started = Started::Changed;
+    // Twice, for the kept card may be replaced between reading it and locking the payment.
+    for _ in 0..2 {
+        let chosen = choose(context, &target, named.as_ref()).await?;
+        started = start(context, &target, chosen).await?;
+        if !matches!(started, Started::Changed) {
+            break;
+        }
+    }
+    let (attempt, intent, named, card) = match started {
         Started::Met(attempt, intent) => return answer_met(context, &attempt, &intent, expand).await,
         Started::Fresh(attempt, intent, card) => (attempt, intent, card.0, card.1),
+        Started::Changed => return Err(ApiError::internal("a payment whose card keeps changing")),
     };
     let token = card.token(named.allows);
     let carried =
@@ -64,19 +89,38 @@ pub async fn confirm(
     answer(context, carried, Some(card), expand).await
 }
 
+/// The card to be charged.
+enum Chosen {
+    /// By this request; a new payment has no other.
+    Named(Option<(NamedCard, Card)>),
+    /// The payment has it, as read before the lock: the payment must still have it under the lock.
+    Kept(Option<(NamedCard, Card)>),
+}
+
+impl Chosen {
+    /// The card, unless the payment has another one by now.
+    fn still(self, intent: &Intent) -> Result<Option<(NamedCard, Card)>, Stale> {
+        match self {
+            Self::Named(card) => Ok(card),
+            Self::Kept(card) if card.as_ref().map(|(named, _)| *named) == intent.card => Ok(card),
+            Self::Kept(_) => Err(Stale),
+        }
+    }
+}
+
+/// What was read before the lock is not so any more.
+#[derive(Debug, PartialEq, Eq)]
+struct Stale;
+
 /// The card of this request, or the one that the payment has. Read before the lock, so that no transaction waits for a second
 /// connection.
-async fn named_or_kept(
-    context: &Context,
-    target: &Target,
-    named: Option<(NamedCard, Card)>,
-) -> ApiResult<Option<(NamedCard, Card)>> {
-    let (None, Target::Existing(id, _)) = (&named, target) else { return Ok(named) };
+async fn choose(context: &Context, target: &Target, named: Option<&(NamedCard, Card)>) -> ApiResult<Chosen> {
+    let (None, Target::Existing(id, _)) = (named, target) else { return Ok(Chosen::Named(named.cloned())) };
     let (pool, tenant) = (&context.app.pool, context.tenant());
     let intent = payment_intents::find(pool, tenant, *id).await?;
     let kept = intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?.card;
-    let Some(kept) = kept else { return Ok(None) };
-    Ok(cards::find(pool, tenant, kept.record).await?.map(|card| (kept, card)))
+    let Some(kept) = kept else { return Ok(Chosen::Kept(None)) };
+    Ok(Chosen::Kept(cards::find(pool, tenant, kept.record).await?.map(|card| (kept, card))))
 }
 
 /// The named card is nobody's, or the payment's customer's, and its token is unspent.
@@ -92,27 +136,30 @@ pub(super) fn check_owner(intent: &Intent, named: Option<&(NamedCard, Card)>) ->
 enum Started {
     Met(Attempt, Box<Intent>),
     Fresh(Attempt, Box<Intent>, Box<(NamedCard, Card)>),
+    /// Nothing was, for the payment has another card than was read.
+    Changed,
 }
 
 /// Transaction 1: the payment `processing`, the attempt written down.
-async fn start(context: &Context, target: Target, card: Option<(NamedCard, Card)>) -> ApiResult<Started> {
+async fn start(context: &Context, target: &Target, chosen: Chosen) -> ApiResult<Started> {
     let tenant = context.tenant();
     let mut tx = begin(&context.app.pool).await?;
     let (intent, fresh) = match target {
-        Target::New(intent) if context.first_run => (*intent, true),
+        Target::New(intent) if context.first_run => (Intent::clone(intent), true),
         Target::New(intent) => {
-            let fresh = payment_intents::insert(&mut tx, tenant, &intent).await?;
+            let fresh = payment_intents::insert(&mut tx, tenant, intent).await?;
             (locked(context, &mut tx, intent.id).await?, fresh)
         }
         Target::Existing(id, receipt_email) => {
-            let intent = locked(context, &mut tx, id).await?;
-            (Intent { receipt_email: receipt_email.or_else(|| intent.receipt_email.clone()), ..intent }, false)
+            let intent = locked(context, &mut tx, *id).await?;
+            (Intent { receipt_email: receipt_email.clone().or_else(|| intent.receipt_email.clone()), ..intent }, false)
         }
     };
     let ids = match next_attempt(context, &mut tx).await? {
         NextAttempt::Fresh(ids) => ids,
         NextAttempt::Met(attempt) => return Ok(Started::Met(attempt, Box::new(intent))),
     };
+    let Ok(card) = chosen.still(&intent) else { return Ok(Started::Changed) };
     let intent = decide(intent, card.as_ref())?;
     let card = card.ok_or_else(|| ApiError::new(Code::PaymentMethodMissing))?;
     let attempt = new_attempt(context, &intent, &card.1, ids);

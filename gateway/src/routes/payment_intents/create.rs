@@ -5,7 +5,7 @@ use kura_wire::ids::CustomerId;
 use kura_wire::money::Money;
 use serde_json::{Map, Value};
 
-use super::confirm::{Target, confirm};
+use super::confirm::{Target, confirm, meet};
 use super::{EXPANDABLE, render_one};
 use crate::domain::mask;
 use crate::domain::payment_intent::{CaptureMethod, Progress};
@@ -45,19 +45,39 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let asked = extract(&mut params, context.tenant().livemode())?;
     params.finish()?;
 
+    // Before anything is checked again: what an earlier run made may itself have spent the token.
+    if let Some(answer) = answer_again(&context, &asked).await? {
+        return Ok(answer);
+    }
     let customer = find_customer(&context, asked.customer.as_deref()).await?;
     let named = match &asked.card {
         Some(name) => Some(naming::find(&context, name).await?),
         None => None,
     };
     let intent = new_intent(&context, &asked, customer, named.as_ref());
-    super::confirm::check_owner(&intent, named.as_ref())?;
-
     if asked.confirm {
+        // This checks the card's owner itself, where it has seen that no earlier run asked for the money.
         return confirm(&context, Target::New(Box::new(intent)), named, &asked.expand).await;
     }
+    super::confirm::check_owner(&intent, named.as_ref())?;
     let intent = insert(&context, intent).await?;
     render_one(&context, &intent, named.map(|(_, card)| card), &asked.expand).await
+}
+
+/// The answer about the payment that an earlier run of this request made. `None` where there is none, or where it is yet to
+/// be confirmed.
+async fn answer_again(context: &Context, asked: &Asked) -> ApiResult<Option<Value>> {
+    if context.first_run {
+        return Ok(None);
+    }
+    let id = context.ids().payment_intent();
+    if asked.confirm {
+        return meet(context, id, &asked.expand).await;
+    }
+    match payment_intents::find(&context.app.pool, context.tenant(), id).await? {
+        Some(intent) => render_one(context, &intent, None, &asked.expand).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 fn extract(params: &mut Params, livemode: bool) -> ApiResult<Asked> {
