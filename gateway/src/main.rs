@@ -89,7 +89,7 @@ async fn run(config: Config) -> Result<(), Failure> {
     health.set_ready(true);
     tracing::info!(public = %config.public_listener, control = %config.control_plane, "ready");
     tokio::try_join!(
-        serve::plain(public, app.public_router(), handle.clone()),
+        serve::plain_limited(public, app.public_router(), handle.clone(), config.rate_limits.connections_per_address),
         serve::mutual_tls(control, control_tls, app.control_router(), handle),
     )?;
     workers.iter().for_each(tokio::task::JoinHandle::abort);
