@@ -123,6 +123,8 @@ pub(crate) mod tests {
             per_address_burst: number(per_address),
             per_key_per_second: number(1),
             per_key_burst: number(per_key),
+            connections_per_address: kura_platform::serve::CONNECTIONS_PER_ADDRESS,
+            bodies_per_address: crate::edge::limits::BODIES_PER_ADDRESS,
         };
         App(Arc::new(Inner {
             public_url: "http://localhost:7101".into(),

@@ -1,7 +1,7 @@
 //! The configuration file of the gateway: `gateway.toml`.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use kura_platform::database::DatabaseConfig;
@@ -57,7 +57,7 @@ pub struct VaultConfig {
     pub timeout_ms: u64,
 }
 
-/// Token buckets: so many a second, so many at once.
+/// Token buckets (so many a second, so many at once), and what one address may hold at once.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimits {
@@ -69,6 +69,20 @@ pub struct RateLimits {
     pub per_key_per_second: NonZeroU32,
     /// Of one API key, at once.
     pub per_key_burst: NonZeroU32,
+    /// Connections of one source address at once.
+    #[serde(default = "connections_per_address")]
+    pub connections_per_address: NonZeroUsize,
+    /// Bodies of one source address that are being read at once.
+    #[serde(default = "bodies_per_address")]
+    pub bodies_per_address: NonZeroUsize,
+}
+
+fn connections_per_address() -> NonZeroUsize {
+    kura_platform::serve::CONNECTIONS_PER_ADDRESS
+}
+
+fn bodies_per_address() -> NonZeroUsize {
+    crate::edge::limits::BODIES_PER_ADDRESS
 }
 
 /// When the recovery worker looks, and at what.

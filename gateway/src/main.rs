@@ -92,7 +92,12 @@ async fn run(config: Config) -> Result<(), Failure> {
     tracing::info!(public = %config.public_listener, control = %config.control_plane, "ready");
     let serving = async {
         tokio::try_join!(
-            serve::plain(public, app.public_router(), handle.clone()),
+            serve::plain_limited(
+                public,
+                app.public_router(),
+                handle.clone(),
+                config.rate_limits.connections_per_address
+            ),
             serve::mutual_tls(control, control_tls, app.control_router(), handle.clone()),
         )
     };

@@ -1,7 +1,7 @@
 //! Finds what looks like a card number, so that the gateway can refuse it and no log line can hold it.
 //!
-//! A match is 13 to 19 digits (single spaces, dashes or dots between groups allowed) that begin as card networks' numbers do
-//! and pass the Luhn check (ISO/IEC 7812-1 annex B). Wider than any list of issuers: a guard may be wrong towards refusing.
+//! A match is 13 to 19 digits, alone or in groups as people write them, that begin as card networks' numbers do and pass
+//! the Luhn check (ISO/IEC 7812-1 annex B). Wider than any list of issuers: a guard may be wrong towards refusing.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -54,8 +54,8 @@ pub fn luhn(digits: &[u8]) -> bool {
     !digits.is_empty() && sum.is_multiple_of(10)
 }
 
-/// The first look-alike at or after `from`: runs of digits alone, then joined with the runs that follow them behind a
-/// single separator, as people group them.
+/// The first look-alike at or after `from`: runs of digits alone, then joined with the runs that follow them, as people
+/// group them.
 fn find_pan(text: &[u8], from: usize) -> Option<Range<usize>> {
     let mut at = from;
     while let Some(run) = next_run(text, at) {
@@ -86,16 +86,59 @@ fn pan_in_run(text: &[u8], run: &Range<usize>) -> Option<Range<usize>> {
 /// The run joined with those behind it: `4242 4242 4242 4242`.
 fn pan_in_groups(text: &[u8], first: &Range<usize>) -> Option<Range<usize>> {
     let mut digits: Vec<u8> = text.get(first.clone())?.iter().take(MAX_DIGITS + 1).copied().collect();
+    let mut grouping = Grouping::of(first.len());
     let mut end = first.end;
-    while digits.len() < MAX_DIGITS && matches!(text.get(end), Some(b' ' | b'-' | b'+' | b'.')) {
-        let run = next_run(text, end).filter(|run| run.start == end + 1 && run.len() <= MAX_DIGITS)?;
+    while digits.len() < MAX_DIGITS {
+        let separator = separator(text, end)?;
+        let run = next_run(text, end + separator.len()).filter(|run| run.len() <= MAX_DIGITS)?;
+        grouping.add(separator, run.len());
         digits.extend_from_slice(text.get(run.clone())?);
         end = run.end;
-        if is_card_shaped(&digits) {
+        if grouping.is_plausible() && is_card_shaped(&digits) {
             return Some(first.start..end);
         }
     }
     None
+}
+
+/// One or two bytes that are neither letters nor digits, and a digit behind them.
+fn separator(text: &[u8], from: usize) -> Option<&[u8]> {
+    let len = text.get(from..)?.iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
+    let digit_follows = text.get(from + len).is_some_and(u8::is_ascii_digit);
+    ((1..=2).contains(&len) && digit_follows).then(|| text.get(from..from + len)).flatten()
+}
+
+/// How the groups so far are set. Behind any separator goes what looks like a card's groups; dates, times, addresses and
+/// phone numbers are shorter and less even.
+struct Grouping<'a> {
+    /// One space, dash, plus or dot each, whatever the groups.
+    plain: bool,
+    /// All groups but the last have four digits or more.
+    long: bool,
+    /// All groups but the last are as long as the first, and all separators are the same.
+    even: bool,
+    first_len: usize,
+    last_len: usize,
+    separator: Option<&'a [u8]>,
+}
+
+impl<'a> Grouping<'a> {
+    fn of(first_len: usize) -> Self {
+        Self { plain: true, long: true, even: true, first_len, last_len: first_len, separator: None }
+    }
+
+    fn add(&mut self, separator: &'a [u8], len: usize) {
+        self.plain &= matches!(separator, [b' ' | b'-' | b'+' | b'.']);
+        self.long &= self.last_len >= 4;
+        self.even &= self.last_len == self.first_len && len <= self.first_len;
+        self.even &= self.separator.is_none_or(|known| known == separator);
+        self.separator = Some(separator);
+        self.last_len = len;
+    }
+
+    fn is_plausible(&self) -> bool {
+        self.plain || self.long || self.even
+    }
 }
 
 /// Length, the first digits that card networks have, check digit.
@@ -124,15 +167,34 @@ mod tests {
         assert!(contains_pan("order 12 4242 4242 4242 4242 ok"));
         assert!(contains_pan("3782 822463 10005"));
         assert!(contains_pan("4242+4242+4242+4242"));
+        for between in ["/", "_", ",", ", ", "\t", "\n", "\r\n", "  ", "\u{a0}", "|", ":", " -", "*"] {
+            assert!(contains_pan(&["4242"; 4].join(between)), "{between:?}");
+            assert!(contains_pan(&["42"; 8].join(between)), "{between:?}");
+            assert!(contains_pan(&["3782", "822463", "10005"].join(between)), "{between:?}");
+        }
+        assert!(contains_pan("4242/4242 4242, 4242"));
+        assert_eq!(redact_pans("a 4242/4242/4242/4242\u{a0}b"), format!("a {REDACTED}\u{a0}b"));
         assert_eq!(redact_pans("é4242424242424242é"), format!("é{REDACTED}é"));
     }
 
     /// Amounts, times, phone numbers, ids and numbers that fail the check digit go through unchanged.
     #[test]
     fn other_numbers_are_left() {
-        for text in
-            ["", "1700000000000", "4242424242424241", "+81 90-1234-5678", "2026-11-22T10:11:12.123456Z", "99999999"]
-        {
+        for text in [
+            "",
+            "1700000000000",
+            "4242424242424241",
+            "+81 90-1234-5678",
+            "2026-11-22T10:11:12.123456Z",
+            "99999999",
+            "2026/11/22, 10:11:12",
+            "22/11/2026 10:11:12.123",
+            "22/11/2026 10:11:12.124",
+            "52.14.200.100, 10.0.0.7",
+            "52.14.200.100, 10.0.0.8",
+            "(424) 242-4242 / (424) 242-4243",
+            "4242 | 4242 | 4242 | 4242",
+        ] {
             assert!(!contains_pan(text), "{text}");
             assert!(matches!(redact_pans(text), Cow::Borrowed(_)));
         }

@@ -198,6 +198,10 @@ fn raw_numbers_are_refused_everywhere() {
     for (what, field, value) in [
         ("where cards went at Stripe", "payment_method_data[card][number]", PAN),
         ("in metadata", "metadata[note]", PAN),
+        ("slashes between", "description", "4539/5787/6362/1486"),
+        ("two spaces between", "description", "4539  5787  6362  1486"),
+        ("a code in metadata", "metadata[cvc]", "737"),
+        ("a code by another name", "metadata[security_code]", "737"),
         ("grouped, in a sentence", "description", &format!("card {grouped} please")),
         ("as a parameter's name", PAN, "1"),
         ("as metadata's name", &format!("metadata[{PAN}]"), "1"),

@@ -115,7 +115,8 @@ fn invalid(presented: &str) -> ApiError {
     }
 }
 
-fn presented_key(headers: &HeaderMap) -> ApiResult<Zeroizing<String>> {
+/// The key's text, however it was wrapped.
+pub(super) fn presented_key(headers: &HeaderMap) -> ApiResult<Zeroizing<String>> {
     let missing = || ApiError::new(Code::ApiKeyMissing);
     let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
     let (scheme, rest) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;

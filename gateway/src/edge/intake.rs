@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
@@ -54,14 +54,15 @@ async fn admit(app: &App, id: RequestId, request: Request, next: Next) -> (Optio
         Ok(allowance) => Some(allowance),
         Err(error) => return (None, error.into_response()),
     };
-    match app.limits.take_for_key(request.headers()) {
+    match app.limits.take_for_key(request.headers(), address) {
         Some(Ok(left)) => allowance = Some(left),
         Some(Err(error)) => return (None, error.into_response()),
         None => {}
     }
     let passed = async {
+        let mut request = searched(app, address, request).await?;
+        // Not before: whoever sends slowly must not hold a place that others could use.
         let _place = app.limits.enter()?;
-        let mut request = searched(request).await?;
         request.extensions_mut().insert(id);
         Ok::<_, ApiError>(next.run(request).await)
     };
@@ -69,11 +70,16 @@ async fn admit(app: &App, id: RequestId, request: Request, next: Next) -> (Optio
 }
 
 /// The request with its body read, if there is nothing in it that looks like a card.
-async fn searched(request: Request) -> ApiResult<Request> {
+async fn searched(app: &App, address: IpAddr, request: Request) -> ApiResult<Request> {
     let (mut parts, body) = request.into_parts();
     let refused = |_| ApiError::new(Code::RawCardDataRefused);
     pan_guard::search_head(&parts.uri, &parts.headers).map_err(refused)?;
-    let body = read(&parts.headers, body).await?;
+    let body = if body.is_end_stream() {
+        Bytes::new()
+    } else {
+        let _place = app.limits.enter_body(address)?;
+        read(&parts.headers, body).await?
+    };
     let card_free = pan_guard::search(&parts.uri, &parts.headers, &body).map_err(refused)?;
     parts.extensions.insert(card_free);
     Ok(Request::from_parts(parts, Body::from(body)))
@@ -112,12 +118,66 @@ async fn drain(mut body: Body) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use axum::Router;
+    use tower::ServiceExt;
+
+    /// A body whose sender has all the time in the world.
+    fn endless() -> Body {
+        let never = std::future::pending::<Option<Result<HeaderMap, std::convert::Infallible>>>();
+        Body::new(http_body_util::Full::new(Bytes::from_static(b"a=1")).with_trailers(never))
+    }
+
+    /// Lets every spawned request come as far as it can.
+    async fn settle() {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn ask(router: &Router, host: u32, body: Body) -> impl Future<Output = u16> + Send + 'static {
+        let method = if body.is_end_stream() { "GET" } else { "POST" };
+        let mut request = Request::builder().method(method).uri("/v1/tokens/x").body(body).unwrap();
+        let address = Ipv4Addr::from_bits(0xc000_0200 + host);
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from((address, 40000))));
+        let router = router.clone();
+        async move { router.oneshot(request).await.unwrap().status().as_u16() }
+    }
+
+    /// One host with slow bodies uses up its own places alone, and many hosts together keep nobody from asking without a
+    /// body: no slow body holds a place among the requests at once.
+    #[tokio::test]
+    async fn slow_bodies_keep_nobody_else_out() {
+        let router = crate::app::tests::without_backends().public_router();
+        let per_address = u32::try_from(crate::edge::limits::BODIES_PER_ADDRESS.get()).unwrap();
+        let mut slow = tokio::task::JoinSet::new();
+        for _ in 0..per_address {
+            slow.spawn(ask(&router, 1, endless()));
+        }
+        settle().await;
+        assert_eq!(ask(&router, 1, endless()).await, 429, "no more for the slow host");
+        assert_eq!(ask(&router, 2, Body::from("a=1")).await, 405, "a body of another host is read");
+        for host in 2..=1024 / per_address {
+            for _ in 0..per_address {
+                slow.spawn(ask(&router, host, endless()));
+            }
+        }
+        settle().await;
+        assert_eq!(ask(&router, 99, Body::from("a=1")).await, 503, "all places for bodies are taken");
+        for host in [1, 99] {
+            assert_eq!(ask(&router, host, Body::empty()).await, 401, "what has no body needs none");
+        }
+        slow.abort_all();
+        while slow.join_next().await.is_some() {}
+        assert_eq!(ask(&router, 1, Body::from("a=1")).await, 405, "places are given back");
+    }
+
     /// The log names endpoints, not objects, and repeats nothing that a stranger made up.
     #[test]
     fn logged_routes_hold_no_ids() {
         let id = "pi_0123456789abcdefghjkmnpqrs";
-        assert_eq!(super::route_of(&format!("/v1/payment_intents/{id}/confirm")), "/v1/payment_intents/*/confirm");
-        assert_eq!(super::route_of("/4242424242424242"), "/*");
-        assert_eq!(super::route_of("/"), "/");
+        assert_eq!(route_of(&format!("/v1/payment_intents/{id}/confirm")), "/v1/payment_intents/*/confirm");
+        assert_eq!(route_of("/4242424242424242"), "/*");
+        assert_eq!(route_of("/"), "/");
     }
 }

@@ -6,23 +6,37 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
+use kura_platform::serve::{AddressPlace, PerAddress, network_of};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::auth;
+use crate::api_key::{ApiKey, KeyKind};
 use crate::codes::Code;
 use crate::config::RateLimits;
 use crate::error::{ApiError, ApiResult};
 
 /// Requests at once. The next is told to come back, before memory grows.
 const MAX_IN_FLIGHT: usize = 1024;
+/// Bodies that are being read at once. Requests without a body need none of these places.
+const MAX_BODIES: usize = 1024;
+/// Bodies of one address that are being read at once, where nobody says otherwise.
+pub const BODIES_PER_ADDRESS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
+
+/// The right to read one body.
+#[derive(Debug)]
+pub struct BodyPlace {
+    _all: OwnedSemaphorePermit,
+    _address: AddressPlace,
+}
 
 type Buckets<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock, StateInformationMiddleware>;
 
@@ -33,6 +47,8 @@ pub struct Limits {
     keys: Buckets<u64>,
     hasher: RandomState,
     in_flight: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+    bodies_by_address: PerAddress,
 }
 
 /// What is left of a bucket, for the answer's headers.
@@ -55,6 +71,8 @@ impl Limits {
             keys: RateLimiter::keyed(key).with_middleware(),
             hasher: RandomState::new(),
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            bodies: Arc::new(Semaphore::new(MAX_BODIES)),
+            bodies_by_address: PerAddress::new(config.bodies_per_address),
         }
     }
 
@@ -67,6 +85,18 @@ impl Limits {
         permit.map_err(|_| ApiError::new(Code::Overloaded).retry_after(1))
     }
 
+    /// The right to read a body, which an address has only so often at once: a body may take as long as its sender likes.
+    ///
+    /// # Errors
+    /// `rate_limit` when the address has too many under way, `overloaded` when all have together.
+    pub fn enter_body(&self, address: IpAddr) -> ApiResult<BodyPlace> {
+        let address = self.bodies_by_address.enter(address);
+        let address = address.ok_or_else(|| ApiError::new(Code::RateLimit).retry_after(1))?;
+        let all = Arc::clone(&self.bodies).try_acquire_owned();
+        let all = all.map_err(|_| ApiError::new(Code::Overloaded).retry_after(1))?;
+        Ok(BodyPlace { _all: all, _address: address })
+    }
+
     /// Takes one from the address's bucket.
     ///
     /// # Errors
@@ -75,13 +105,16 @@ impl Limits {
         self.take(&self.addresses, &network_of(address))
     }
 
-    /// Takes one from the bucket of the key that is presented, right or wrong. Nothing presented, nothing taken.
+    /// Takes one from the bucket of the key that is presented, right or wrong, however it is written. Nothing presented,
+    /// nothing taken. A publishable key is everybody's, so each address has a bucket of its own for it.
     ///
     /// # Errors
     /// `rate_limit`.
-    pub fn take_for_key(&self, headers: &HeaderMap) -> Option<ApiResult<Allowance>> {
-        let presented = headers.get(header::AUTHORIZATION)?;
-        Some(self.take(&self.keys, &self.hasher.hash_one(presented.as_bytes())))
+    pub fn take_for_key(&self, headers: &HeaderMap, address: IpAddr) -> Option<ApiResult<Allowance>> {
+        let presented = auth::presented_key(headers).ok()?;
+        let public = ApiKey::parse(&presented).is_some_and(|key| key.kind() == KeyKind::Publishable);
+        let whose = public.then(|| network_of(address));
+        Some(self.take(&self.keys, &self.hasher.hash_one((presented.as_str(), whose))))
     }
 
     fn take<K: std::hash::Hash + Eq + Clone>(&self, buckets: &Buckets<K>, key: &K) -> ApiResult<Allowance> {
@@ -122,14 +155,6 @@ fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
-/// One household has one IPv4 address, or 2^64 IPv6 addresses.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +166,8 @@ mod tests {
             per_address_burst: number(burst),
             per_key_per_second: number(1),
             per_key_burst: number(burst),
+            connections_per_address: kura_platform::serve::CONNECTIONS_PER_ADDRESS,
+            bodies_per_address: BODIES_PER_ADDRESS,
         })
     }
 
@@ -156,27 +183,53 @@ mod tests {
         assert!(limits.take_for_address("192.0.2.2".parse().unwrap()).is_ok());
     }
 
+    fn with(authorization: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", authorization.parse().unwrap());
+        headers
+    }
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
     /// A key is limited whoever presents it; no key, no key limit.
     #[test]
     fn keys_have_buckets_of_their_own() {
         let limits = limits(1);
-        let with = |key: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("authorization", key.parse().unwrap());
-            headers
-        };
-        assert!(limits.take_for_key(&with("Bearer a")).unwrap().is_ok());
-        assert!(limits.take_for_key(&with("Bearer a")).unwrap().is_err());
-        assert!(limits.take_for_key(&with("Bearer b")).unwrap().is_ok());
-        assert!(limits.take_for_key(&HeaderMap::new()).is_none());
+        assert!(limits.take_for_key(&with("Bearer a"), HERE).unwrap().is_ok());
+        assert!(limits.take_for_key(&with("Bearer a"), THERE).unwrap().is_err());
+        assert!(limits.take_for_key(&with("Bearer b"), HERE).unwrap().is_ok());
+        assert!(limits.take_for_key(&HeaderMap::new(), HERE).is_none());
     }
 
-    /// One IPv6 network shares a bucket, and IPv4 written as IPv6 is IPv4.
+    /// A key written in another way, with a password or with more spaces, is still the same key.
     #[test]
-    fn networks_share_a_bucket() {
-        let of = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    fn a_key_has_one_bucket_however_it_is_written() {
+        let key = ApiKey::draw(KeyKind::Secret, false);
+        let key = key.reveal_to_its_maker();
+        let basic = |text: &str| format!("Basic {}", data_encoding::BASE64.encode(text.as_bytes()));
+        let limits = limits(1);
+        assert!(limits.take_for_key(&with(&format!("Bearer {key}")), HERE).unwrap().is_ok());
+        for other in [
+            format!("bearer   {key}"),
+            format!("Bearer {key} "),
+            basic(key),
+            basic(&format!("{key}:")),
+            basic(&format!("{key}:1")),
+            basic(&format!("{key}:2")),
+        ] {
+            assert!(limits.take_for_key(&with(&other), THERE).unwrap().is_err());
+        }
+    }
+
+    /// Whoever reads a publishable key off a shop's page can't use it up for the shop's other visitors.
+    #[test]
+    fn a_publishable_key_has_a_bucket_for_each_address() {
+        let key = ApiKey::draw(KeyKind::Publishable, true);
+        let headers = with(&format!("Bearer {}", key.reveal_to_its_maker()));
+        let limits = limits(1);
+        assert!(limits.take_for_key(&headers, HERE).unwrap().is_ok());
+        assert!(limits.take_for_key(&headers, HERE).unwrap().is_err());
+        assert!(limits.take_for_key(&headers, THERE).unwrap().is_ok());
     }
 }

@@ -10,11 +10,49 @@ use kura_platform::redact::contains_pan;
 use kura_wire::ids::{AttemptId, CardToken, ChargeId, CustomerId, MerchantId, PaymentIntentId, RefundId, RequestId};
 use serde_json::Value;
 
-/// Headers that hold random hexadecimal digits by their nature, in which a card number would be found by chance.
-const RANDOM_BY_NATURE: &[&str] =
-    &["traceparent", "tracestate", "baggage", "sentry-trace", "if-none-match", "sec-websocket-key"];
-/// Fields of a card that no request may carry, whatever is in them.
-const CARD_SECRETS: &[&str] = &["number", "cvc", "cvv", "cvv2", "cvc2", "security_code", "track_data"];
+/// Headers that hold random digits or addresses by their nature, in which a card number would be found by chance. The
+/// gateway reads none of them for more than a comparison, keeps none, logs none and passes none on.
+const RANDOM_BY_NATURE: &[&str] = &[
+    "baggage",
+    "b3",
+    "cf-connecting-ip",
+    "forwarded",
+    "if-none-match",
+    "sec-websocket-key",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "true-client-ip",
+    "uber-trace-id",
+    "x-amzn-trace-id",
+    "x-cloud-trace-context",
+    "x-forwarded-for",
+    "x-real-ip",
+];
+/// The same, by how their names begin. Ids of traces are numbers of up to 64 bits in decimal here.
+const RANDOM_FAMILIES: &[&str] = &["x-datadog-", "x-b3-"];
+/// Fields that no request may carry anywhere, whatever is in them; without case, underscores and dashes.
+const CARD_SECRETS: &[&str] = &[
+    "cardcvc",
+    "cardcvc2",
+    "cardcvv",
+    "cardcvv2",
+    "cardsecuritycode",
+    "cardverificationcode",
+    "cardverificationvalue",
+    "cvc",
+    "cvc2",
+    "cvccode",
+    "cvv",
+    "cvv2",
+    "cvvcode",
+    "securitycode",
+    "track1",
+    "track1data",
+    "track2",
+    "track2data",
+    "trackdata",
+];
 
 /// Witness: this request was searched, and nothing in it looks like a card.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +71,7 @@ pub fn search_head(uri: &Uri, headers: &HeaderMap) -> Result<(), RawCardData> {
     uri.query().map_or(Ok(()), search_text)?;
     for (name, value) in headers {
         search_text(name.as_str())?;
-        if !RANDOM_BY_NATURE.contains(&name.as_str()) {
+        if !is_random(name.as_str()) {
             search_text(&String::from_utf8_lossy(value.as_bytes()))?;
         }
     }
@@ -59,7 +97,7 @@ pub fn search_tree(value: &Value) -> Result<(), RawCardData> {
         Value::Array(items) => items.iter().try_for_each(search_tree),
         Value::Object(entries) => entries.iter().try_for_each(|(name, value)| {
             search_text(name)?;
-            if name == "card" && names_a_secret(value) {
+            if is_secret(name) || (name == "card" && value.get("number").is_some()) {
                 return Err(RawCardData);
             }
             search_tree(value)
@@ -78,9 +116,15 @@ pub fn search(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<CardFree, R
     Ok(CardFree(()))
 }
 
-fn names_a_secret(card: &Value) -> bool {
-    let Value::Object(fields) = card else { return false };
-    fields.keys().any(|name| CARD_SECRETS.contains(&name.to_ascii_lowercase().as_str()))
+fn is_random(header: &str) -> bool {
+    RANDOM_BY_NATURE.contains(&header) || RANDOM_FAMILIES.iter().any(|family| header.starts_with(family))
+}
+
+/// Whether a field of this name holds a card's code or its magnetic track.
+fn is_secret(name: &str) -> bool {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+    let plain: String = letters.collect();
+    CARD_SECRETS.contains(&plain.as_str())
 }
 
 /// `4.242424242424242e15` is a card number too.
@@ -213,12 +257,17 @@ mod tests {
             r#"{"4242424242424242": 1}"#,
             r#"{"card": {"number": "x"}}"#,
             r#"{"payment_method_data": {"card": {"CVC": "1"}}}"#,
+            r#"{"metadata": {"cvc": "737"}}"#,
+            r#"{"a": [{"b": {"Security-Code": 737}}]}"#,
+            r#"{"card_cvc": ""}"#,
+            r#"{"cardCvv2": "1"}"#,
+            r#"{"metadata": {"note": "4242/4242\n4242,4242"}}"#,
         ] {
             let tree: Value = serde_json::from_str(body).unwrap();
             assert_eq!(search_tree(&tree), Err(RawCardData), "{body}");
         }
-        let honest =
-            json!({"amount": 1000, "number": "42", "card": {"token": "tok_visa"}, "metadata": {"order": "2026-11-22"}});
+        let honest = json!({"amount": 1000, "number": "42", "card": {"token": "tok_visa"}, "cvc_check": "pass",
+            "metadata": {"order": "2026-11-22"}});
         assert_eq!(search_tree(&honest), Ok(()));
     }
 
@@ -236,6 +285,28 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(name, PAN.parse().unwrap());
             assert_eq!(search_head(&uri, &headers).is_err(), refused, "{name}");
+        }
+    }
+
+    /// The decimal ids of traces, which are random, stop no merchant's requests; the same digits elsewhere do.
+    #[test]
+    fn ids_of_traces_are_no_card_numbers() {
+        let uri: Uri = "/v1/tokens".parse().unwrap();
+        for (name, value) in [
+            ("x-datadog-trace-id", PAN),
+            ("x-datadog-parent-id", "4242424242424242"),
+            ("x-b3-traceid", "4242424242424242"),
+            ("x-b3-spanid", PAN),
+            ("b3", "4242424242424242-4242424242424242-1"),
+            ("x-amzn-trace-id", "Root=1-4242424242424242-4242"),
+            ("x-cloud-trace-context", "4242424242424242/4242424242424242;o=1"),
+            ("x-forwarded-for", "4242:4242:4242:4242::1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            assert_eq!(search_head(&uri, &headers), Ok(()), "{name}");
+            headers.insert("idempotency-key", PAN.parse().unwrap());
+            assert_eq!(search_head(&uri, &headers), Err(RawCardData), "{name}");
         }
     }
 
