@@ -41,12 +41,15 @@ struct RedactingWriter<W> {
 impl<W: Write> Write for RedactingWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.inner.write_all(redact_pans(&text).as_bytes())?;
+        // A log that can't be written (its disk is full) must not stop the work: told of it, the subscriber would print to
+        // standard error, which is this very log, and panic.
+        let _ = self.inner.write_all(redact_pans(&text).as_bytes());
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        let _ = self.inner.flush();
+        Ok(())
     }
 }
 
@@ -60,5 +63,14 @@ mod tests {
         let mut writer = RedactingWriter { inner: Vec::new() };
         writer.write_all(b"{\"message\":\"card 4242424242424242\"}\n").unwrap();
         assert_eq!(writer.inner, b"{\"message\":\"card [pan redacted]\"}\n");
+    }
+
+    /// A full disk under the log is not an error of whoever logs.
+    #[test]
+    fn a_log_that_is_full_stops_nobody() {
+        let mut full = [0_u8; 4];
+        let mut writer = RedactingWriter { inner: full.as_mut_slice() };
+        assert_eq!(writer.write(b"a line that does not fit").unwrap(), 24);
+        writer.flush().unwrap();
     }
 }
