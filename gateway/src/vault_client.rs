@@ -54,7 +54,9 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::TestCardUnknown
         | V::NetworkNotConfigured
         | V::NetworkUnavailable
-        | V::SealedDataCorrupt => true,
+        | V::SealedDataCorrupt
+        // Of an attempt that is on record it tells the record instead.
+        | V::Sealed => true,
         V::SealingKeyExpired
         | V::BoxUnopenable
         | V::BoxExpired
@@ -211,7 +213,7 @@ impl From<VaultFailure> for ApiError {
             V::TokenUnknown => Self::missing("token or payment method", "payment_method"),
             V::TokenUsed => Self::new(Code::TokenAlreadyUsed),
             V::TestCardUnknown => Self::missing("test card", "payment_method"),
-            V::NetworkUnavailable | V::Overloaded | V::NetworkNotConfigured => {
+            V::NetworkUnavailable | V::Overloaded | V::NetworkNotConfigured | V::Sealed => {
                 Self::new(Code::VaultUnavailable).retry_after(1)
             }
             V::Malformed | V::AttemptUnknown | V::AttemptMismatch | V::SealedDataCorrupt | V::Internal => {

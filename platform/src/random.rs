@@ -19,6 +19,15 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     out
 }
 
+/// Fills a buffer with random bytes where it lies.
+///
+/// # Panics
+/// As [`bytes`].
+#[allow(clippy::expect_used)] // As above.
+pub fn fill(out: &mut [u8]) {
+    source().fill(out).expect("the operating system gives random bytes");
+}
+
 /// Sixteen bytes that sort by time: a UUID of version 7 (RFC 9562). For ids whose order is of use; not for secrets.
 pub fn time_ordered() -> [u8; 16] {
     let ms = crate::clock::now_ms().max(0).unsigned_abs();

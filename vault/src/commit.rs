@@ -43,6 +43,15 @@ pub enum Begun {
     TokenUsed,
 }
 
+/// What became of a new card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is durable.
+    Done,
+    /// Its key was retired meanwhile; nothing was written. Seal it anew.
+    KeyRetired,
+}
+
 /// An attempt to begin: one row, its ledger row, and the single-use token that it uses up.
 pub struct NewAttempt {
     /// The row.
@@ -54,7 +63,7 @@ pub struct NewAttempt {
 }
 
 enum Write {
-    Card(Box<CardRow>, oneshot::Sender<Result<(), VaultErrorCode>>),
+    Card(Box<CardRow>, oneshot::Sender<Result<Inserted, VaultErrorCode>>),
     Begin(Box<NewAttempt>, oneshot::Sender<Result<Begun, VaultErrorCode>>),
     Decide(Box<Decision>, oneshot::Sender<Result<(), VaultErrorCode>>),
 }
@@ -77,11 +86,11 @@ impl Committer {
         Ok(Self { queue })
     }
 
-    /// Inserts a card; durable when this returns.
+    /// Inserts a card; durable when this returns `Done`.
     ///
     /// # Errors
     /// `Overloaded` before anything was done; `Internal` when the database failed.
-    pub async fn insert_card(&self, card: CardRow) -> Result<(), VaultErrorCode> {
+    pub async fn insert_card(&self, card: CardRow) -> Result<Inserted, VaultErrorCode> {
         self.send(|done| Write::Card(Box::new(card), done)).await
     }
 
@@ -141,9 +150,9 @@ impl Writer {
     /// Commits all and answers all, or gives all back.
     async fn commit(&mut self, writes: Vec<Write>) -> Result<(), Vec<Write>> {
         match self.write(&writes).await {
-            Ok(begun) => {
+            Ok(Written { refused, begun }) => {
                 let mut begun = begun.into_iter();
-                writes.into_iter().for_each(|write| write.succeed(&mut begun));
+                writes.into_iter().for_each(|write| write.succeed(&refused, &mut begun));
                 Ok(())
             }
             Err(error) => {
@@ -154,32 +163,30 @@ impl Writer {
         }
     }
 
-    /// One transaction. Gives what became of each attempt, in order.
-    async fn write(&mut self, writes: &[Write]) -> Result<Vec<Begun>, StoreError> {
+    /// One transaction.
+    async fn write(&mut self, writes: &[Write]) -> Result<Written, StoreError> {
         let new_cards: Vec<&CardRow> = writes.iter().filter_map(Write::card).collect();
         let new_attempts: Vec<&NewAttempt> = writes.iter().filter_map(Write::attempt).collect();
         let decisions: Vec<Decision> = writes.iter().filter_map(Write::decision).cloned().collect();
         let mut connection = self.pool.acquire().await?;
         if new_attempts.is_empty() && decisions.is_empty() {
             // A single statement is its own transaction, and saves two round trips.
-            cards::insert_all(&mut connection, &new_cards).await?;
-            return Ok(Vec::new());
+            let refused = insert_cards(&mut connection, &new_cards).await?;
+            return Ok(Written { refused, begun: Vec::new() });
         }
         let before = match self.last_sequence {
             Some(sequence) => sequence,
             None => openings::last_sequence(&mut *connection, self.node).await?,
         };
         let mut transaction = connection.begin().await?;
-        if !new_cards.is_empty() {
-            cards::insert_all(&mut transaction, &new_cards).await?;
-        }
+        let refused = insert_cards(&mut transaction, &new_cards).await?;
         let (begun, sequence) = self.begin_all(&mut transaction, &new_attempts, before).await?;
         if !decisions.is_empty() {
             attempts::decide_all(&mut transaction, &decisions).await?;
         }
         transaction.commit().await?;
         self.last_sequence = Some(sequence);
-        Ok(begun)
+        Ok(Written { refused, begun })
     }
 
     /// Tokens first: an attempt whose token is used up by something else must leave no row.
@@ -226,6 +233,28 @@ impl Writer {
     }
 }
 
+/// What a transaction did.
+struct Written {
+    /// Cards that were not inserted, since their key was retired.
+    refused: Vec<Uuid>,
+    /// What became of each attempt, in order.
+    begun: Vec<Begun>,
+}
+
+/// Gives those that were refused: hardly ever any, so they are looked for only when the count says so.
+async fn insert_cards(connection: &mut PgConnection, rows: &[&CardRow]) -> Result<Vec<Uuid>, StoreError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let inserted = cards::insert_all(connection, rows).await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    if inserted == u64::try_from(ids.len()).unwrap_or(u64::MAX) {
+        return Ok(Vec::new());
+    }
+    let present = cards::list_present(connection, &ids).await?;
+    Ok(ids.into_iter().filter(|id| !present.contains(id)).collect())
+}
+
 impl Write {
     fn card(&self) -> Option<&CardRow> {
         if let Self::Card(card, _) = self { Some(card) } else { None }
@@ -240,9 +269,10 @@ impl Write {
     }
 
     /// Tells whoever waits, if they still do.
-    fn succeed(self, begun: &mut impl Iterator<Item = Begun>) {
+    fn succeed(self, refused: &[Uuid], begun: &mut impl Iterator<Item = Begun>) {
         match self {
-            Self::Card(_, done) => drop(done.send(Ok(()))),
+            Self::Card(card, done) if refused.contains(&card.id) => drop(done.send(Ok(Inserted::KeyRetired))),
+            Self::Card(_, done) => drop(done.send(Ok(Inserted::Done))),
             Self::Decide(_, done) => drop(done.send(Ok(()))),
             Self::Begin(_, done) => drop(done.send(begun.next().ok_or(VaultErrorCode::Internal))),
         }

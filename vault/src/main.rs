@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use kura_platform::database::DatabaseConfig;
 use kura_vault::config::{Config, Environment, KeyProviderConfig};
-use kura_vault::crypto::dev_file::DevFile;
+use kura_vault::crypto::dev_file;
 use kura_vault::crypto::identity::Identity;
 use kura_vault::serve;
 
@@ -69,7 +69,7 @@ fn make_dev_keys(config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.environment == Environment::Development, "development only");
     Identity::create(&config.identity_key)?;
     let KeyProviderConfig::DevFile { path } = &config.key_provider;
-    DevFile::create(path)?;
+    dev_file::create(path)?;
     println!("{}", Identity::open(&config.identity_key)?.public_key());
     Ok(())
 }

@@ -16,11 +16,10 @@ use tower::ServiceBuilder;
 use crate::acquirer::Acquirer;
 use crate::commit::Committer;
 use crate::config::{AcquirerConfig, Config, Environment, KeyProviderConfig};
-use crate::crypto::dek::Deks;
-use crate::crypto::dev_file::DevFile;
-use crate::crypto::fingerprint::Fingerprints;
+use crate::crypto::dev_file;
 use crate::crypto::identity::Identity;
 use crate::crypto::key_provider::KeyProvider;
+use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::{CAPACITY, CvcStore};
 use crate::domain::{InFlight, Vault};
@@ -59,33 +58,33 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 async fn assemble(config: &Config) -> anyhow::Result<Vault> {
     let node = NodeId::new(config.node).context("node must be below 1024")?;
     let provider = key_provider(config)?;
-    let fingerprints = Fingerprints::new(provider.fingerprint_root()?)?;
     let identity = Identity::open(&config.identity_key)?;
     let pool = config.database.connect(&MIGRATIONS).await?;
+    let keys = KeyringSlot::default();
+    keys.put(Keyring::load(&pool, vec![provider]).await?);
     let start = |acquirer: &Option<AcquirerConfig>| acquirer.as_ref().map(Acquirer::start).transpose();
     Ok(Vault {
         node,
         committer: Committer::start(pool.clone(), i16::try_from(config.node)?).await?,
         sealing_keys: SealingKeys::new(node, &identity, clock::now_ms())?,
-        deks: Deks::new(pool.clone(), provider),
+        keys,
         cvcs: CvcStore::new(CAPACITY)?,
         acquirer_test: start(&config.acquirer.test)?,
         acquirer_live: start(&config.acquirer.live)?,
         in_flight: InFlight::default(),
-        fingerprints,
         identity,
         pool,
     })
 }
 
-fn key_provider(config: &Config) -> anyhow::Result<Box<dyn KeyProvider>> {
+fn key_provider(config: &Config) -> anyhow::Result<Arc<dyn KeyProvider>> {
     match &config.key_provider {
         KeyProviderConfig::DevFile { path } => {
             ensure!(
                 config.environment == Environment::Development,
                 "key_provider dev-file is for environment = \"development\" only: anyone with the file and the database can open every card"
             );
-            Ok(Box::new(DevFile::open(path)?))
+            Ok(Arc::new(dev_file::open(path)?))
         }
     }
 }

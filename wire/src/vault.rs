@@ -213,6 +213,9 @@ pub enum VaultErrorCode {
     /// Sealed data failed to open: an alert. Nothing was sent, and the attempt is over.
     #[error("sealed data corrupt")]
     SealedDataCorrupt,
+    /// The vault is sealed: nobody has entered its key yet. Nothing was done.
+    #[error("vault sealed")]
+    Sealed,
     /// Shedding load; nothing was done.
     #[error("overloaded")]
     Overloaded,

@@ -1,23 +1,24 @@
-//! Data encryption keys in use: made on first need, unwrapped once, kept for this process's life; each counted against the
-//! number of seals that AES-GCM allows with random nonces.
+//! Data encryption keys in use: made on first need, unwrapped once, kept until they are destroyed; each counted against the
+//! number of seals that AES-GCM allows with random nonces. A retired key opens and no longer seals: the database refuses
+//! rows sealed under one ([`crate::store::cards::insert_all`]), so a node that has not heard yet learns it there.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use kura_platform::{clock, random};
+use kura_platform::clock;
 use kura_wire::ids::MerchantId;
 use kura_wire::sealed_box::length_prefixed;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use super::field::{DataClass, FieldKey};
-use super::key_provider::{DEK_LEN, DekBytes, KeyError, KeyProvider};
+use super::keks::{KekError, Keks};
+use super::key_provider::{KeyError, random_key};
 use crate::store::StoreError;
 use crate::store::alerts::{self, AlertKind};
-use crate::store::deks::{self, DekRow};
+use crate::store::deks::{self, DekRow, NewDek};
 
 /// Seals reserved at a time. A process that dies wastes what it did not use: a thousandth of the key.
 const BLOCK: i64 = 1 << 20;
@@ -28,18 +29,25 @@ pub enum DekError {
     /// The database.
     #[error("database: {0}")]
     Store(#[from] StoreError),
-    /// The provider.
+    /// The KEK.
     #[error(transparent)]
-    Key(#[from] KeyError),
-    /// A value names a key that this merchant and class don't have.
+    Kek(#[from] KekError),
+    /// A value names a key that this merchant and class don't have, or that was destroyed.
     #[error("no such key for this merchant and class")]
     Unknown,
+}
+
+impl DekError {
+    /// Whether the cause is that something sealed or wrapped does not open, as opposed to trouble on the way.
+    pub fn is_unopenable(&self) -> bool {
+        matches!(self, Self::Unknown | Self::Kek(KekError::Key(KeyError::Unwrap)))
+    }
 }
 
 /// All keys in use.
 pub struct Deks {
     pool: PgPool,
-    provider: Box<dyn KeyProvider>,
+    keks: Arc<Keks>,
     current: RwLock<HashMap<(MerchantId, DataClass), Arc<InUse>>>,
     by_id: RwLock<HashMap<i64, Owned>>,
     /// One at a time makes, loads or extends a key; the rest use what is there.
@@ -51,7 +59,6 @@ type Owned = (MerchantId, DataClass, Arc<FieldKey>);
 
 struct InUse {
     key: Arc<FieldKey>,
-    epoch: i32,
     seals_left: AtomicI64,
 }
 
@@ -64,8 +71,8 @@ impl InUse {
 
 impl Deks {
     /// No key yet.
-    pub fn new(pool: PgPool, provider: Box<dyn KeyProvider>) -> Self {
-        Self { pool, provider, current: RwLock::default(), by_id: RwLock::default(), making: Mutex::new(()) }
+    pub fn new(pool: PgPool, keks: Arc<Keks>) -> Self {
+        Self { pool, keks, current: RwLock::default(), by_id: RwLock::default(), making: Mutex::new(()) }
     }
 
     /// The key that seals for this merchant and class now, with `seals` of its uses taken.
@@ -86,6 +93,12 @@ impl Deks {
             Some(key) => Ok(key),
             None => self.load_or_make(merchant, class, seals).await,
         }
+    }
+
+    /// The database refused a row under this key: it was retired. The next seal looks for its successor.
+    pub fn forget(&self, key_id: i64) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.retain(|_, in_use| in_use.key.id() != key_id);
     }
 
     /// The key that a stored value names. It must be this merchant's and class's own: a swapped key is refused here, and a
@@ -113,13 +126,70 @@ impl Deks {
         if (owner, of_class) == (merchant, class) { Ok(key) } else { Err(DekError::Unknown) }
     }
 
+    /// Ends the time of the key that seals for a merchant and class, and makes the next epoch's.
+    ///
+    /// # Errors
+    /// [`DekError`]; nothing has changed then.
+    pub async fn next_epoch(&self, merchant: MerchantId, class: DataClass, active: i64) -> Result<(), DekError> {
+        let owner = Uuid::from_bytes(*merchant.as_bytes());
+        let epoch = 1 + deks::last_epoch(&self.pool, owner, class.as_str()).await?;
+        let wrapped = self.keks.wrap(&random_key(), &binding(merchant, class, epoch))?;
+        let new = NewDek {
+            merchant_id: owner,
+            class: class.as_str(),
+            epoch,
+            kek_version: wrapped.kek_version,
+            dek_wrapped: &wrapped.bytes,
+        };
+        let now = clock::now();
+        let mut transaction = self.pool.begin().await?;
+        deks::retire(&mut *transaction, active, now).await?;
+        if deks::insert(&mut *transaction, &new, now).await? {
+            transaction.commit().await?;
+        } else {
+            // Another node was first, or the KEK was rotated in this moment: what is there now is looked at again.
+            transaction.rollback().await?;
+            self.keks.reload().await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a key under the active KEK.
+    ///
+    /// # Errors
+    /// [`DekError`]; a key that does not open is an alert and stays as it is.
+    pub async fn rewrap(&self, row: &DekRow) -> Result<(), DekError> {
+        let (merchant, class) = owner_of(row)?;
+        let bound = binding(merchant, class, row.epoch);
+        let dek = match self.keks.unwrap(row.kek_version, &row.dek_wrapped, &bound).await {
+            Err(error) => return Err(self.not_unwrapped(merchant, row, error).await?),
+            Ok(dek) => dek,
+        };
+        let wrapped = self.keks.wrap(&dek, &bound)?;
+        Ok(deks::rewrap(&self.pool, row.id, row.kek_version, wrapped.kek_version, &wrapped.bytes).await?)
+    }
+
+    /// Drops keys that were destroyed since then, by any node.
+    ///
+    /// # Errors
+    /// [`DekError`].
+    pub async fn drop_destroyed(&self, since: time::OffsetDateTime) -> Result<(), DekError> {
+        let gone = deks::list_destroyed_since(&self.pool, since).await?;
+        if !gone.is_empty() {
+            self.by_id.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| !gone.contains(id));
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            current.retain(|_, in_use| !gone.contains(&in_use.key.id()));
+        }
+        Ok(())
+    }
+
     fn usable(&self, merchant: MerchantId, class: DataClass, seals: i64) -> Option<Arc<FieldKey>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let in_use = current.get(&(merchant, class))?;
         in_use.take_seals(seals).then(|| Arc::clone(&in_use.key))
     }
 
-    /// The newest key with room for a block of seals; a new epoch when it has none left.
+    /// The active key with room for a block of seals; a new epoch when it has none left, the first when there is none.
     async fn load_or_make(
         &self,
         merchant: MerchantId,
@@ -127,44 +197,58 @@ impl Deks {
         seals: i64,
     ) -> Result<Arc<FieldKey>, DekError> {
         let owner = Uuid::from_bytes(*merchant.as_bytes());
-        let mut epoch = 1;
-        // Twice at the most: an old key that is used up, then the one made after it.
-        for _ in 0..3 {
-            if let Some(row) = deks::find_newest(&self.pool, owner, class.as_str()).await? {
-                if deks::reserve_seals(&self.pool, row.id, BLOCK).await? {
-                    let key = self.unwrap(merchant, class, &row).await?;
-                    let in_use =
-                        InUse { key: Arc::clone(&key), epoch: row.epoch, seals_left: AtomicI64::new(BLOCK - seals) };
-                    tracing::info!(%merchant, class = class.as_str(), key_id = row.id, epoch = in_use.epoch, "key in use");
-                    let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-                    current.insert((merchant, class), Arc::new(in_use));
-                    return Ok(key);
-                }
-                epoch = row.epoch + 1;
+        // A few times at the most: used up, rotated by another node in this moment, then the one made after it.
+        for _ in 0..5 {
+            let Some(row) = deks::find_active(&self.pool, owner, class.as_str()).await? else {
+                // No key has the id 0: nothing is retired.
+                self.next_epoch(merchant, class, 0).await?;
+                continue;
+            };
+            let block = BLOCK.max(seals);
+            if !deks::reserve_seals(&self.pool, row.id, block).await? {
+                self.next_epoch(merchant, class, row.id).await?;
+                continue;
             }
-            let dek: DekBytes = Zeroizing::new(random::bytes::<DEK_LEN>());
-            let version = self.provider.kek_version();
-            let wrapped = self.provider.wrap(&dek, &binding(merchant, class, epoch))?;
-            deks::insert(&self.pool, owner, class.as_str(), epoch, version, &wrapped, clock::now()).await?;
+            let key = self.unwrap(merchant, class, &row).await?;
+            let in_use = InUse { key: Arc::clone(&key), seals_left: AtomicI64::new(block - seals) };
+            tracing::info!(%merchant, class = class.as_str(), key_id = row.id, epoch = row.epoch, "key in use");
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            current.insert((merchant, class), Arc::new(in_use));
+            return Ok(key);
         }
         Err(DekError::Unknown)
     }
 
     async fn unwrap(&self, merchant: MerchantId, class: DataClass, row: &DekRow) -> Result<Arc<FieldKey>, DekError> {
-        let dek = match self.provider.unwrap(row.kek_version, &row.dek_wrapped, &binding(merchant, class, row.epoch)) {
-            Err(KeyError::Unwrap) => {
-                tracing::error!(alert = AlertKind::WrappedKeyUnopenable.as_str(), %merchant, key_id = row.id, "wrapped key does not open");
-                let owner = Uuid::from_bytes(*merchant.as_bytes());
-                alerts::insert(&self.pool, clock::now(), AlertKind::WrappedKeyUnopenable, owner, None, None).await?;
-                return Err(KeyError::Unwrap.into());
-            }
-            other => other?,
+        let bound = binding(merchant, class, row.epoch);
+        let dek = match self.keks.unwrap(row.kek_version, &row.dek_wrapped, &bound).await {
+            Err(error) => return Err(self.not_unwrapped(merchant, row, error).await?),
+            Ok(dek) => dek,
         };
-        let key = Arc::new(FieldKey::new(row.id, &dek).map_err(|_| KeyError::Unwrap)?);
+        let key = Arc::new(FieldKey::new(row.id, &dek).map_err(|_| KekError::Key(KeyError::Unwrap))?);
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         by_id.insert(row.id, (merchant, class, Arc::clone(&key)));
         Ok(key)
     }
+
+    /// A wrapping that does not open was damaged or swapped: an alert. Other trouble is none.
+    async fn not_unwrapped(&self, merchant: MerchantId, row: &DekRow, error: KekError) -> Result<DekError, DekError> {
+        if matches!(error, KekError::Key(KeyError::Unwrap)) {
+            let kind = AlertKind::WrappedKeyUnopenable;
+            tracing::error!(alert = kind.as_str(), %merchant, key_id = row.id, "wrapped key does not open");
+            alerts::insert(&self.pool, clock::now(), kind, Some(row.merchant_id), None, None).await?;
+        }
+        Ok(error.into())
+    }
+}
+
+/// Whose key a row is.
+///
+/// # Errors
+/// [`DekError::Unknown`] for a class that this program does not know.
+pub fn owner_of(row: &DekRow) -> Result<(MerchantId, DataClass), DekError> {
+    let class = DataClass::parse(&row.data_class).ok_or(DekError::Unknown)?;
+    Ok((MerchantId::from_bytes(row.merchant_id.into_bytes()), class))
 }
 
 fn binding(merchant: MerchantId, class: DataClass, epoch: i32) -> Vec<u8> {

@@ -4,24 +4,30 @@
 //! list (table, column, record id, merchant, class, key id): a value that was moved to another row, column or merchant, or
 //! changed in any byte, does not open.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use kura_platform::random;
 use kura_wire::ids::MerchantId;
 use kura_wire::sealed_box::length_prefixed;
 use zeroize::Zeroizing;
 
+use super::aead::{Aead, NONCE_LEN, TAG_LEN};
 use super::key_provider::DekBytes;
 
 const FORMAT: u8 = 1;
 const KEY_ID_LEN: usize = 8;
-const NONCE_LEN: usize = 12;
-const HEADER_LEN: usize = 1 + KEY_ID_LEN + NONCE_LEN;
+const HEADER_LEN: usize = 1 + KEY_ID_LEN;
 
 /// What kind of data a DEK seals; each merchant has one key for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataClass {
     /// Card numbers and cardholders' names.
     Card,
+    /// Convenience store payers: name, phone, e-mail.
+    Konbini,
+    /// Pay-easy payers: name, postcode, address, phone.
+    Payeasy,
+    /// E-money payers: e-mail.
+    Emoney,
+    /// Customers whom merchants keep: name, phone, e-mail, address.
+    Customer,
 }
 
 impl DataClass {
@@ -29,7 +35,19 @@ impl DataClass {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Card => "card",
+            Self::Konbini => "konbini",
+            Self::Payeasy => "payeasy",
+            Self::Emoney => "emoney",
+            Self::Customer => "customer",
         }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Card, Self::Konbini, Self::Payeasy, Self::Emoney, Self::Customer];
+
+    /// The class of a word in the database.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
     }
 }
 
@@ -78,7 +96,7 @@ pub struct FieldError;
 /// A DEK, ready for AES.
 pub struct FieldKey {
     id: i64,
-    key: LessSafeKey,
+    key: Aead,
 }
 
 impl FieldKey {
@@ -87,8 +105,8 @@ impl FieldKey {
     /// # Errors
     /// Never in practice: a DEK always has AES-256's length.
     pub fn new(id: i64, dek: &DekBytes) -> Result<Self, FieldError> {
-        let key = UnboundKey::new(&AES_256_GCM, dek.as_slice()).map_err(|_| FieldError)?;
-        Ok(Self { id, key: LessSafeKey::new(key) })
+        let key = Aead::new(dek.as_slice()).map_err(|_| FieldError)?;
+        Ok(Self { id, key })
     }
 
     /// Its id.
@@ -101,18 +119,11 @@ impl FieldKey {
     /// # Errors
     /// [`FieldError`] when AES-GCM refuses, which it has no reason to.
     pub fn seal(&self, place: Place<'_>, plaintext: &[u8]) -> Result<Sealed, FieldError> {
-        let nonce: [u8; NONCE_LEN] = random::bytes();
         // Sized at once, so that growing leaves no copy of the plaintext behind; sealed where it lies.
-        let mut out = Vec::with_capacity(HEADER_LEN + plaintext.len() + AES_256_GCM.tag_len());
+        let mut out = Vec::with_capacity(HEADER_LEN + NONCE_LEN + plaintext.len() + TAG_LEN);
         out.push(FORMAT);
         out.extend_from_slice(&self.id.to_be_bytes());
-        out.extend_from_slice(&nonce);
-        out.extend_from_slice(plaintext);
-        let aad = associated_data(place, self.id);
-        let body = out.get_mut(HEADER_LEN..).ok_or(FieldError)?;
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(aad), body).map_err(|_| FieldError)?;
-        out.extend_from_slice(tag.as_ref());
+        self.key.seal_onto(&mut out, &associated_data(place, self.id), plaintext).map_err(|_| FieldError)?;
         Ok(Sealed(out))
     }
 
@@ -122,19 +133,10 @@ impl FieldKey {
     /// [`FieldError`].
     pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, FieldError> {
         let (header, body) = sealed.0.split_at_checked(HEADER_LEN).ok_or(FieldError)?;
-        let nonce = header.get(1 + KEY_ID_LEN..).ok_or(FieldError)?;
         if header.first() != Some(&FORMAT) || sealed.key_id() != Some(self.id) {
             return Err(FieldError);
         }
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| FieldError)?;
-        let mut buffer = Zeroizing::new(body.to_vec());
-        let len = self
-            .key
-            .open_in_place(nonce, Aad::from(associated_data(place, self.id)), &mut buffer)
-            .map_err(|_| FieldError)?
-            .len();
-        buffer.truncate(len);
-        Ok(buffer)
+        self.key.open(&associated_data(place, self.id), body).map_err(|_| FieldError)
     }
 }
 
@@ -166,7 +168,7 @@ mod tests {
     }
 
     fn key(id: i64) -> FieldKey {
-        FieldKey::new(id, &Zeroizing::new([7; 32])).unwrap()
+        FieldKey::new(id, &Box::new(Zeroizing::new([7; 32]))).unwrap()
     }
 
     /// What was sealed opens in its own place, and nowhere else: not in another table, column, row, or for another merchant,

@@ -61,8 +61,8 @@ mod tests {
     /// Same card and merchant: same fingerprint. Another merchant, card or root: another one.
     #[test]
     fn a_fingerprint_is_one_merchants_own() {
-        let prints = Fingerprints::new(Zeroizing::new([1; 32])).unwrap();
-        let other_root = Fingerprints::new(Zeroizing::new([2; 32])).unwrap();
+        let prints = Fingerprints::new(Box::new(Zeroizing::new([1; 32]))).unwrap();
+        let other_root = Fingerprints::new(Box::new(Zeroizing::new([2; 32]))).unwrap();
         let pan = Pan::parse(b"4242424242424242").unwrap();
         let other_pan = Pan::parse(b"5555555555554444").unwrap();
         let [a, b] = [MerchantId::from_bytes([1; 16]), MerchantId::from_bytes([2; 16])];

@@ -1,15 +1,24 @@
-//! Where the KEK lives. A provider wraps and unwraps DEKs; the KEK itself never shows.
+//! Where KEKs live. A provider makes and opens KEKs; a KEK wraps and unwraps DEKs. Neither ever shows a key.
+//!
+//! Two kinds exist: a root key that this process holds (from custodians' shares, or the development file) and under which
+//! KEKs are sealed in the database; and an HSM, which its KEKs never leave.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use kura_platform::random;
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 /// Bytes of a data encryption key.
 pub const DEK_LEN: usize = 32;
-const NONCE_LEN: usize = 12;
 
-/// A DEK on its way between its wrapping and AES.
-pub type DekBytes = Zeroizing<[u8; DEK_LEN]>;
+/// A DEK on its way between its wrapping and AES. On the heap: a move leaves no copy on the stack.
+pub type DekBytes = Box<Zeroizing<[u8; DEK_LEN]>>;
+
+/// 32 new random bytes.
+pub fn random_key() -> DekBytes {
+    let mut key = Box::new(Zeroizing::new([0; DEK_LEN]));
+    kura_platform::random::fill(key.as_mut_slice());
+    key
+}
 
 /// Why a key can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -25,54 +34,57 @@ pub enum KeyError {
     UnknownVersion(i32),
 }
 
-/// A holder of the KEK: a development file, custodians' shares, an HSM.
-pub trait KeyProvider: Send + Sync {
-    /// The version that wraps now.
-    fn kek_version(&self) -> i32;
+/// The kinds of providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// A root key in a file; development only.
+    DevFile,
+    /// A root key from custodians' shares.
+    Shamir,
+    /// An HSM.
+    Pkcs11,
+}
 
-    /// Wraps a DEK under the current KEK, bound to `binding`.
+impl ProviderKind {
+    /// The word in the database and in configuration files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DevFile => "dev-file",
+            Self::Shamir => "shamir",
+            Self::Pkcs11 => "pkcs11",
+        }
+    }
+}
+
+/// Makes and opens KEKs.
+pub trait KeyProvider: Send + Sync {
+    /// Which kind.
+    fn kind(&self) -> ProviderKind;
+
+    /// Makes a KEK of this version; gives what must be stored to open it again.
+    ///
+    /// # Errors
+    /// [`KeyError::Provider`].
+    fn make_kek(&self, version: i32) -> Result<Vec<u8>, KeyError>;
+
+    /// Opens a KEK by what [`Self::make_kek`] gave for this version.
+    ///
+    /// # Errors
+    /// [`KeyError`]; [`KeyError::Unwrap`] when it was damaged, swapped, or made by another root.
+    fn open_kek(&self, version: i32, material: &[u8]) -> Result<Arc<dyn Kek>, KeyError>;
+}
+
+/// A key encryption key in use.
+pub trait Kek: Send + Sync {
+    /// Wraps a DEK, bound to `binding`.
     ///
     /// # Errors
     /// [`KeyError::Provider`].
     fn wrap(&self, dek: &DekBytes, binding: &[u8]) -> Result<Vec<u8>, KeyError>;
 
-    /// Unwraps what [`Self::wrap`] made under the KEK of that version, for the same binding.
+    /// Unwraps what [`Self::wrap`] made for the same binding.
     ///
     /// # Errors
     /// [`KeyError`]; [`KeyError::Unwrap`] is an alert.
-    fn unwrap(&self, kek_version: i32, wrapped: &[u8], binding: &[u8]) -> Result<DekBytes, KeyError>;
-
-    /// The root that fingerprint keys are derived from. It outlives KEK rotation, and is in no database.
-    ///
-    /// # Errors
-    /// [`KeyError::Provider`].
-    fn fingerprint_root(&self) -> Result<DekBytes, KeyError>;
-}
-
-/// AES-256-GCM under a KEK that a provider holds in this process: nonce, ciphertext, tag.
-pub(super) fn wrap_under(kek: &DekBytes, dek: &DekBytes, binding: &[u8]) -> Result<Vec<u8>, KeyError> {
-    let failed = |_| KeyError::Provider("AES-256-GCM".to_owned());
-    let nonce: [u8; NONCE_LEN] = random::bytes();
-    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, kek.as_slice()).map_err(failed)?);
-    let mut sealed = Zeroizing::new(dek.to_vec());
-    let tag = key
-        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(binding), &mut sealed)
-        .map_err(failed)?;
-    Ok([nonce.as_slice(), sealed.as_slice(), tag.as_ref()].concat())
-}
-
-/// The inverse of [`wrap_under`].
-pub(super) fn unwrap_under(kek: &DekBytes, wrapped: &[u8], binding: &[u8]) -> Result<DekBytes, KeyError> {
-    let (nonce, sealed) = wrapped.split_at_checked(NONCE_LEN).ok_or(KeyError::Unwrap)?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| KeyError::Unwrap)?;
-    let key = UnboundKey::new(&AES_256_GCM, kek.as_slice()).map_err(|_| KeyError::Unwrap)?;
-    let mut buffer = Zeroizing::new(sealed.to_vec());
-    let opened =
-        LessSafeKey::new(key).open_in_place(nonce, Aad::from(binding), &mut buffer).map_err(|_| KeyError::Unwrap)?;
-    let mut dek = Zeroizing::new([0; DEK_LEN]);
-    if opened.len() != DEK_LEN {
-        return Err(KeyError::Unwrap);
-    }
-    dek.copy_from_slice(opened);
-    Ok(dek)
+    fn unwrap(&self, wrapped: &[u8], binding: &[u8]) -> Result<DekBytes, KeyError>;
 }

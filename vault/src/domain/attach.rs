@@ -16,6 +16,7 @@ impl Vault {
     /// `TokenUnknown`; `TokenUsed`; `Internal`.
     pub async fn attach(&self, request: &Attach) -> Result<Tokenized, VaultErrorCode> {
         let context = &request.context;
+        self.keyring()?;
         if request.token.allows != TokenUse::Single {
             return Err(VaultErrorCode::TokenUnknown);
         }

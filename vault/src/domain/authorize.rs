@@ -19,6 +19,7 @@ use super::{Vault, attempt_uuid, internal, merchant_uuid, store_error};
 use crate::acquirer::{Acquirer, Reply, authorization};
 use crate::card::Expiry;
 use crate::commit::{Begun, LedgerReceipt, NewAttempt};
+use crate::crypto::keyring::Keyring;
 use crate::store::attempts::{self, AttemptRow};
 use crate::store::cards::{self, FoundCard};
 use crate::store::openings::OpeningRow;
@@ -28,10 +29,11 @@ impl Vault {
     ///
     /// # Errors
     /// Before anything was sent: `TokenUnknown`, `TokenUsed`, `AttemptMismatch`, `NetworkUnavailable`,
-    /// `NetworkNotConfigured`, `SealedDataCorrupt`, `Overloaded`. `Internal` when in doubt: ask `resolve`.
+    /// `NetworkNotConfigured`, `Sealed`, `SealedDataCorrupt`, `Overloaded`. `Internal` when in doubt: ask `resolve`.
     pub async fn authorize(&self, peer: Peer<Gateway>, request: &Authorize) -> Result<Outcome, VaultErrorCode> {
         let acquirer = self.acquirer(request.context.livemode)?;
         let card = self.find_card(request).await?;
+        let Ok(keyring) = self.keyring() else { return self.known_or(request, VaultErrorCode::Sealed).await };
         if !acquirer.is_connected() {
             return self.known_or(request, VaultErrorCode::NetworkUnavailable).await;
         }
@@ -48,7 +50,7 @@ impl Vault {
         match begun {
             Begun::TokenUsed => Err(VaultErrorCode::TokenUsed),
             Begun::Existing | Begun::New(None) => self.known_or(request, VaultErrorCode::Internal).await,
-            Begun::New(Some(receipt)) => self.send(acquirer, request, &attempt, card, receipt).await,
+            Begun::New(Some(receipt)) => self.send(&keyring, acquirer, request, &attempt, card, receipt).await,
         }
     }
 
@@ -78,6 +80,7 @@ impl Vault {
 
     async fn send(
         &self,
+        keyring: &Keyring,
         acquirer: &Acquirer,
         request: &Authorize,
         attempt: &AttemptRow,
@@ -89,8 +92,8 @@ impl Vault {
             month: u8::try_from(card.exp_month).map_err(|error| internal(&error))?,
             year: u16::try_from(card.exp_year).map_err(|error| internal(&error))?,
         };
-        let opened =
-            self.open_pan(receipt, request.context.merchant, request.context.request_id, card.pan_sealed).await;
+        let context = &request.context;
+        let opened = self.open_pan(keyring, receipt, context.merchant, context.request_id, card.pan_sealed).await;
         let message = match opened {
             Ok(pan) => authorization(attempt, request.context.merchant, request.money, &pan, expiry, cvc.as_ref())
                 .map_err(|error| internal(&error)),

@@ -49,6 +49,9 @@ impl Vault {
         let merchant = request.context.merchant;
         let acquirer = self.acquirer(request.context.livemode)?;
         let original = self.find_original(kind, request).await?;
+        if let Err(sealed) = self.keyring() {
+            return self.known_follow_up(kind, request, sealed).await;
+        }
         if !acquirer.is_connected() {
             return self.known_follow_up(kind, request, VaultErrorCode::NetworkUnavailable).await;
         }

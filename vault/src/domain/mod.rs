@@ -20,11 +20,9 @@ use uuid::Uuid;
 use crate::acquirer::Acquirer;
 use crate::card::Pan;
 use crate::commit::{Committer, LedgerReceipt};
-use crate::crypto::dek::{DekError, Deks};
 use crate::crypto::field::{DataClass, Place, Sealed};
-use crate::crypto::fingerprint::Fingerprints;
 use crate::crypto::identity::Identity;
-use crate::crypto::key_provider::KeyError;
+use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::CvcStore;
 use crate::store::StoreError;
@@ -45,10 +43,8 @@ pub struct Vault {
     pub identity: Identity,
     /// What browsers seal to.
     pub sealing_keys: SealingKeys,
-    /// What seals rows.
-    pub deks: Deks,
-    /// Knows cards again.
-    pub fingerprints: Fingerprints,
+    /// What seals rows and knows cards again; empty while the vault is sealed.
+    pub keys: KeyringSlot,
     /// Security codes until their first use.
     pub cvcs: CvcStore,
     /// The network for test keys.
@@ -65,9 +61,15 @@ impl Vault {
         acquirer.as_ref().ok_or(VaultErrorCode::NetworkNotConfigured)
     }
 
+    /// The keys, unless the vault is sealed.
+    fn keyring(&self) -> Result<Arc<Keyring>, VaultErrorCode> {
+        self.keys.keyring().ok_or(VaultErrorCode::Sealed)
+    }
+
     /// Opens a card's number. The receipt says that the opening is on disk already; it is used up by it.
     async fn open_pan(
         &self,
+        keyring: &Keyring,
         receipt: LedgerReceipt,
         merchant: MerchantId,
         request: RequestId,
@@ -77,9 +79,9 @@ impl Vault {
         let sealed = Sealed::from_column(pan_sealed);
         let place = Place { table: CARDS, column: "pan_sealed", record: &record, merchant, class: DataClass::Card };
         let opened = match sealed.key_id() {
-            Some(key_id) => match self.deks.for_opening(merchant, DataClass::Card, key_id).await {
+            Some(key_id) => match keyring.deks.for_opening(merchant, DataClass::Card, key_id).await {
                 Ok(key) => key.open(place, &sealed).ok().and_then(|digits| Pan::parse(&digits).ok()),
-                Err(DekError::Unknown | DekError::Key(KeyError::Unwrap)) => None,
+                Err(error) if error.is_unopenable() => None,
                 Err(error) => return Err(internal(&error)),
             },
             None => None,
@@ -99,7 +101,9 @@ impl Vault {
         tracing::error!(alert = kind.as_str(), %merchant, %record, request_id = %request, "sealed data does not open");
         let owner = Uuid::from_bytes(*merchant.as_bytes());
         let request = Uuid::from_bytes(*request.as_bytes());
-        if let Err(error) = alerts::insert(&self.pool, clock::now(), kind, owner, Some(record), Some(request)).await {
+        if let Err(error) =
+            alerts::insert(&self.pool, clock::now(), kind, Some(owner), Some(record), Some(request)).await
+        {
             tracing::error!(%error, "the alert could not be recorded");
         }
     }

@@ -31,8 +31,10 @@ pub fn router(vault: Arc<Vault>) -> Router {
         .with_state(vault)
 }
 
-async fn sealing_keys(_peer: Peer<Gateway>, State(vault): Shared) -> Json<SignedKeySet> {
-    Json(vault.sealing_keys.published())
+async fn sealing_keys(_peer: Peer<Gateway>, State(vault): Shared) -> Answer<SignedKeySet> {
+    // Nobody should be asked to type a card that can't be kept.
+    vault.keys.keyring().ok_or(wire::VaultErrorCode::Sealed)?;
+    Ok(Json(vault.sealing_keys.published()))
 }
 
 async fn tokenize(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Tokenize>) -> Answer<Tokenized> {

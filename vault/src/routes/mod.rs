@@ -35,9 +35,10 @@ impl IntoResponse for Failure {
                 StatusCode::NOT_FOUND
             }
             VaultErrorCode::TokenUsed | VaultErrorCode::AttemptMismatch => StatusCode::CONFLICT,
-            VaultErrorCode::NetworkNotConfigured | VaultErrorCode::NetworkUnavailable | VaultErrorCode::Overloaded => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            VaultErrorCode::NetworkNotConfigured
+            | VaultErrorCode::NetworkUnavailable
+            | VaultErrorCode::Sealed
+            | VaultErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             VaultErrorCode::SealedDataCorrupt | VaultErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

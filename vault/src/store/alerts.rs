@@ -33,7 +33,7 @@ pub async fn insert(
     pool: &PgPool,
     at: OffsetDateTime,
     kind: AlertKind,
-    merchant: Uuid,
+    merchant: Option<Uuid>,
     record: Option<Uuid>,
     request: Option<Uuid>,
 ) -> Result<(), StoreError> {

@@ -15,6 +15,8 @@ pub struct CardRow {
     pub merchant_id: Uuid,
     /// Test or live.
     pub livemode: bool,
+    /// The DEK of all sealed columns.
+    pub key_id: i64,
     /// The number.
     pub pan_sealed: Sealed,
     /// The cardholder's name.
@@ -64,14 +66,16 @@ pub struct FoundCard {
     pub saved_at: Option<OffsetDateTime>,
 }
 
-/// Inserts all in one statement.
+/// Inserts all in one statement, but for those whose key was retired: only active keys seal. Gives how many it inserted; for
+/// less than all, [`list_present`] tells which.
 ///
 /// # Errors
 /// [`StoreError`]; none is inserted then.
-pub async fn insert_all(connection: &mut PgConnection, rows: &[&CardRow]) -> Result<(), StoreError> {
+pub async fn insert_all(connection: &mut PgConnection, rows: &[&CardRow]) -> Result<u64, StoreError> {
     let column = |pick: fn(&CardRow) -> Uuid| rows.iter().map(|row| pick(row)).collect::<Vec<_>>();
     let text = |pick: fn(&CardRow) -> &str| rows.iter().map(|row| pick(row).to_owned()).collect::<Vec<_>>();
     let number = |pick: fn(&CardRow) -> i16| rows.iter().map(|row| pick(row)).collect::<Vec<_>>();
+    let keys: Vec<i64> = rows.iter().map(|row| row.key_id).collect();
     let livemodes: Vec<bool> = rows.iter().map(|row| row.livemode).collect();
     let pans: Vec<Vec<u8>> = rows.iter().map(|row| row.pan_sealed.as_bytes().to_vec()).collect();
     let holders: Vec<Option<Vec<u8>>> =
@@ -81,10 +85,16 @@ pub async fn insert_all(connection: &mut PgConnection, rows: &[&CardRow]) -> Res
     let saved: Vec<Option<OffsetDateTime>> = rows.iter().map(|row| row.saved_at).collect();
     sqlx::query!(
         "/* vault cards::insert_all */
-         INSERT INTO cards (id, merchant_id, livemode, pan_sealed, holder_sealed, fingerprint_hash, merchant_fingerprint,
-             brand, bin, last_four, exp_month, exp_year, created_at, saved_at)
-         SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::boolean[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[],
-             $8::text[], $9::text[], $10::text[], $11::smallint[], $12::smallint[], $13::timestamptz[], $14::timestamptz[])",
+         INSERT INTO cards (id, merchant_id, livemode, key_id, pan_sealed, holder_sealed, fingerprint_hash,
+             merchant_fingerprint, brand, bin, last_four, exp_month, exp_year, created_at, saved_at)
+         SELECT new.id, new.merchant_id, livemode, key_id, pan_sealed, holder_sealed, fingerprint_hash,
+             merchant_fingerprint, brand, bin, last_four, exp_month, exp_year, new.created_at, saved_at
+         FROM UNNEST($1::uuid[], $2::uuid[], $3::boolean[], $15::bigint[], $4::bytea[], $5::bytea[], $6::bytea[],
+                 $7::text[], $8::text[], $9::text[], $10::text[], $11::smallint[], $12::smallint[], $13::timestamptz[],
+                 $14::timestamptz[])
+             AS new (id, merchant_id, livemode, key_id, pan_sealed, holder_sealed, fingerprint_hash,
+                 merchant_fingerprint, brand, bin, last_four, exp_month, exp_year, created_at, saved_at)
+         JOIN deks ON deks.id = new.key_id AND deks.state = 'active'",
         &column(|row| row.id),
         &column(|row| row.merchant_id),
         &livemodes,
@@ -98,11 +108,22 @@ pub async fn insert_all(connection: &mut PgConnection, rows: &[&CardRow]) -> Res
         &number(|row| row.exp_month),
         &number(|row| row.exp_year),
         &created,
-        &saved as &[Option<OffsetDateTime>]
+        &saved as &[Option<OffsetDateTime>],
+        &keys
     )
     .execute(connection)
     .await
-    .map(drop)
+    .map(|done| done.rows_affected())
+}
+
+/// Which of these records exist.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list_present(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+    sqlx::query_scalar!("/* vault cards::list_present */ SELECT id FROM cards WHERE id = ANY($1)", ids)
+        .fetch_all(connection)
+        .await
 }
 
 /// A merchant's card in a mode.

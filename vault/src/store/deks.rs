@@ -1,6 +1,6 @@
 //! Wrapped data encryption keys.
 
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -21,20 +21,20 @@ pub struct DekRow {
     pub epoch: i32,
     /// The KEK that wrapped it.
     pub kek_version: i32,
-    /// Nonce, ciphertext, tag.
+    /// As the KEK's `wrap` made it; empty once destroyed.
     pub dek_wrapped: Vec<u8>,
 }
 
-/// The newest key of a merchant and class.
+/// The key that seals for a merchant and class.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn find_newest(pool: &PgPool, merchant: Uuid, class: &str) -> Result<Option<DekRow>, StoreError> {
+pub async fn find_active(pool: &PgPool, merchant: Uuid, class: &str) -> Result<Option<DekRow>, StoreError> {
     sqlx::query_as!(
         DekRow,
-        "/* vault deks::find_newest */
+        "/* vault deks::find_active */
          SELECT id, merchant_id, data_class, epoch, kek_version, dek_wrapped
-         FROM deks WHERE merchant_id = $1 AND data_class = $2 ORDER BY epoch DESC LIMIT 1",
+         FROM deks WHERE merchant_id = $1 AND data_class = $2 AND state = 'active'",
         merchant,
         class
     )
@@ -42,7 +42,22 @@ pub async fn find_newest(pool: &PgPool, merchant: Uuid, class: &str) -> Result<O
     .await
 }
 
-/// The key of an id.
+/// The last epoch that a merchant and class had a key for; 0 for none.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn last_epoch(pool: &PgPool, merchant: Uuid, class: &str) -> Result<i32, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault deks::last_epoch */
+         SELECT COALESCE(max(epoch), 0) AS \"last!\" FROM deks WHERE merchant_id = $1 AND data_class = $2",
+        merchant,
+        class
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// The key of an id, unless it was destroyed.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -50,50 +65,77 @@ pub async fn find(pool: &PgPool, id: i64) -> Result<Option<DekRow>, StoreError> 
     sqlx::query_as!(
         DekRow,
         "/* vault deks::find */
-         SELECT id, merchant_id, data_class, epoch, kek_version, dek_wrapped FROM deks WHERE id = $1",
+         SELECT id, merchant_id, data_class, epoch, kek_version, dek_wrapped FROM deks
+         WHERE id = $1 AND state <> 'destroyed'",
         id
     )
     .fetch_optional(pool)
     .await
 }
 
-/// Inserts a key unless another process was first; the caller then finds that one.
+/// A new key.
+pub struct NewDek<'a> {
+    /// Whose.
+    pub merchant_id: Uuid,
+    /// Of which class.
+    pub class: &'a str,
+    /// One after the last.
+    pub epoch: i32,
+    /// The KEK that wrapped it: nothing is inserted when it is no longer the active one.
+    pub kek_version: i32,
+    /// As it made it.
+    pub dek_wrapped: &'a [u8],
+}
+
+/// Inserts the active key unless another process was first, or its KEK was retired meanwhile: false then. The KEK's row is
+/// locked against its retirement, so that no key can come in behind the back of a rotation.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn insert(
-    pool: &PgPool,
-    merchant: Uuid,
-    class: &str,
-    epoch: i32,
-    kek_version: i32,
-    dek_wrapped: &[u8],
-    created_at: OffsetDateTime,
-) -> Result<(), StoreError> {
-    sqlx::query!(
+pub async fn insert(executor: impl PgExecutor<'_>, new: &NewDek<'_>, now: OffsetDateTime) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
         "/* vault deks::insert */
          INSERT INTO deks (merchant_id, data_class, epoch, kek_version, dek_wrapped, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (merchant_id, data_class, epoch) DO NOTHING",
-        merchant,
-        class,
-        epoch,
-        kek_version,
-        dek_wrapped,
-        created_at
+         SELECT $1, $2, $3, version, $5, $6 FROM keks WHERE version = $4 AND state = 'active' FOR SHARE
+         ON CONFLICT DO NOTHING",
+        new.merchant_id,
+        new.class,
+        new.epoch,
+        new.kek_version,
+        new.dek_wrapped,
+        now
     )
-    .execute(pool)
+    .execute(executor)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// From now on this key opens and no longer seals.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn retire(executor: impl PgExecutor<'_>, id: i64, now: OffsetDateTime) -> Result<(), StoreError> {
+    sqlx::query!(
+        "/* vault deks::retire */
+         UPDATE deks SET state = 'retired', retired_at = $2, retired_in = pg_current_xact_id()
+         WHERE id = $1 AND state = 'active'",
+        id,
+        now
+    )
+    .execute(executor)
     .await
     .map(drop)
 }
 
-/// Reserves a block of seals. False when the key has no such block left.
+/// Reserves a block of seals. False when the key has no such block left, or no longer seals.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn reserve_seals(pool: &PgPool, id: i64, block: i64) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "/* vault deks::reserve_seals */
-         UPDATE deks SET seals_reserved = seals_reserved + $2 WHERE id = $1 AND seals_reserved + $2 <= $3",
+         UPDATE deks SET seals_reserved = seals_reserved + $2
+         WHERE id = $1 AND seals_reserved + $2 <= $3 AND state = 'active'",
         id,
         block,
         MAX_SEALS
@@ -101,4 +143,139 @@ pub async fn reserve_seals(pool: &PgPool, id: i64, block: i64) -> Result<bool, S
     .execute(pool)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// The active keys of a merchant and class; of all of them for `None`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list_active(
+    pool: &PgPool,
+    merchant: Option<Uuid>,
+    class: Option<&str>,
+) -> Result<Vec<DekRow>, StoreError> {
+    sqlx::query_as!(
+        DekRow,
+        "/* vault deks::list_active */
+         SELECT id, merchant_id, data_class, epoch, kek_version, dek_wrapped FROM deks
+         WHERE state = 'active' AND ($1::uuid IS NULL OR merchant_id = $1) AND ($2::text IS NULL OR data_class = $2)
+         ORDER BY id",
+        merchant,
+        class
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Keys that another KEK than this version wraps, from `after` on.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list_under_others(pool: &PgPool, version: i32, after: i64, limit: i64) -> Result<Vec<DekRow>, StoreError> {
+    sqlx::query_as!(
+        DekRow,
+        "/* vault deks::list_under_others */
+         SELECT id, merchant_id, data_class, epoch, kek_version, dek_wrapped FROM deks
+         WHERE kek_version <> $1 AND state <> 'destroyed' AND id > $2 ORDER BY id LIMIT $3",
+        version,
+        after,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// How many keys another KEK than this version wraps.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn count_under_others(pool: &PgPool, version: i32) -> Result<i64, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault deks::count_under_others */
+         SELECT count(*) AS \"count!\" FROM deks WHERE kek_version <> $1 AND state <> 'destroyed'",
+        version
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Puts a key under another KEK, if it is still under the old one.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn rewrap(
+    pool: &PgPool,
+    id: i64,
+    old_version: i32,
+    version: i32,
+    dek_wrapped: &[u8],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "/* vault deks::rewrap */
+         UPDATE deks SET kek_version = $3, dek_wrapped = $4
+         WHERE id = $1 AND kek_version = $2 AND state <> 'destroyed'",
+        id,
+        old_version,
+        version,
+        dek_wrapped
+    )
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// The retired keys of all merchants.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list_retired(pool: &PgPool) -> Result<Vec<i64>, StoreError> {
+    sqlx::query_scalar!("/* vault deks::list_retired */ SELECT id FROM deks WHERE state = 'retired' ORDER BY id")
+        .fetch_all(pool)
+        .await
+}
+
+/// Those of these retired keys under which nobody can be inserting a row any more: every transaction that began before
+/// their retirement is over.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list_settled(pool: &PgPool, ids: &[i64]) -> Result<Vec<i64>, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault deks::list_settled */
+         SELECT id FROM deks WHERE id = ANY($1) AND state = 'retired'
+           AND retired_in < pg_snapshot_xmin(pg_current_snapshot())",
+        ids
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Destroys these retired keys: what was sealed under them is closed for good.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn destroy(pool: &PgPool, ids: &[i64], now: OffsetDateTime) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "/* vault deks::destroy */
+         UPDATE deks SET state = 'destroyed', destroyed_at = $2, dek_wrapped = ''::bytea
+         WHERE id = ANY($1) AND state = 'retired'",
+        ids,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Keys that were destroyed since then: every node drops what it still holds of them.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list_destroyed_since(pool: &PgPool, since: OffsetDateTime) -> Result<Vec<i64>, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault deks::list_destroyed_since */ SELECT id FROM deks WHERE state = 'destroyed' AND destroyed_at >= $1",
+        since
+    )
+    .fetch_all(pool)
+    .await
 }

@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod attempts;
 pub mod cards;
 pub mod deks;
+pub mod keks;
 pub mod openings;
 
 /// What the database says went wrong. Its message never holds a value of ours: all values are bound parameters.
