@@ -25,6 +25,7 @@ mod state;
 mod terminal;
 mod tools;
 mod up;
+mod vault;
 mod workspace;
 
 /// Kura, a hardened tokenized payment gateway: run it, test it, take it apart.
@@ -45,6 +46,8 @@ enum Command {
     Test(check::Arguments),
     /// Measure the card path beside pgbench on the same cluster.
     Bench(bench::Arguments),
+    /// Run the vault from the management network: its state, keys, imports, erasure.
+    Vault(vault::Arguments),
     /// Record what the services' SQL statements look like to the database, after a change to one (.sqlx/).
     Sql(sql::Arguments),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
                 Command::Invite(arguments) => invite::run(arguments).await,
                 Command::Test(arguments) => check::run(arguments).await,
                 Command::Bench(arguments) => bench::run(arguments).await,
+                Command::Vault(arguments) => vault::run(arguments).await,
                 Command::Sql(arguments) => sql::run(arguments).await,
             }
         })

@@ -90,6 +90,11 @@ CREATE TABLE import_batches (
     PRIMARY KEY (import_id, number)
 );
 
+-- Openings of all classes; of many records at once in the vault's own batches.
+ALTER TABLE openings RENAME COLUMN card_id TO record_id;
+ALTER TABLE openings ADD COLUMN class text NOT NULL DEFAULT 'card';
+ALTER TABLE openings ADD COLUMN records integer NOT NULL DEFAULT 1 CHECK (records > 0);
+
 ALTER TABLE alerts DROP CONSTRAINT alerts_kind_check;
 ALTER TABLE alerts ADD CONSTRAINT alerts_kind_check CHECK (kind ~ '^[a-z_]{1,64}$');
 -- Not every alert is about one merchant.

@@ -99,7 +99,7 @@ fn every_opening_has_its_ledger_row() {
     assert_eq!(paid["status"], "succeeded");
     let row = stack.sql(
         "vault",
-        &format!("SELECT actor, purpose, fields, count(*) OVER () FROM openings WHERE card_id = '{record}'"),
+        &format!("SELECT actor, purpose, fields, count(*) OVER () FROM openings WHERE record_id = '{record}'"),
     );
     assert_eq!(row, "gateway.kura.internal|authorize|{pan}|1");
     let order = stack.sql(
@@ -113,7 +113,7 @@ fn every_opening_has_its_ledger_row() {
         "DELETE FROM openings",
         "TRUNCATE openings",
         "DELETE FROM cards",
-        "UPDATE cards SET pan_sealed = pan_sealed",
+        "UPDATE cards SET merchant_id = merchant_id",
         "CREATE TABLE loot (pan text)",
         "DROP TABLE cards",
     ] {

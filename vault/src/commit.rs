@@ -66,6 +66,7 @@ enum Write {
     Card(Box<CardRow>, oneshot::Sender<Result<Inserted, VaultErrorCode>>),
     Begin(Box<NewAttempt>, oneshot::Sender<Result<Begun, VaultErrorCode>>),
     Decide(Box<Decision>, oneshot::Sender<Result<(), VaultErrorCode>>),
+    Open(Box<OpeningRow>, oneshot::Sender<Result<LedgerReceipt, VaultErrorCode>>),
 }
 
 /// The sending end, for everybody.
@@ -100,6 +101,14 @@ impl Committer {
     /// `Overloaded` before anything was done; `Internal` when the database failed.
     pub async fn begin(&self, attempt: NewAttempt) -> Result<Begun, VaultErrorCode> {
         self.send(|done| Write::Begin(Box::new(attempt), done)).await
+    }
+
+    /// Records an opening that belongs to no attempt; durable when this returns. Node and sequence are filled in.
+    ///
+    /// # Errors
+    /// `Overloaded` before anything was done; `Internal` when the database failed.
+    pub async fn open(&self, opening: OpeningRow) -> Result<LedgerReceipt, VaultErrorCode> {
+        self.send(|done| Write::Open(Box::new(opening), done)).await
     }
 
     /// Records an outcome; durable when this returns. The first one stays. It waits for room: the network has spoken, and
@@ -168,8 +177,9 @@ impl Writer {
         let new_cards: Vec<&CardRow> = writes.iter().filter_map(Write::card).collect();
         let new_attempts: Vec<&NewAttempt> = writes.iter().filter_map(Write::attempt).collect();
         let decisions: Vec<Decision> = writes.iter().filter_map(Write::decision).cloned().collect();
+        let openings: Vec<&OpeningRow> = writes.iter().filter_map(Write::opening).collect();
         let mut connection = self.pool.acquire().await?;
-        if new_attempts.is_empty() && decisions.is_empty() {
+        if new_attempts.is_empty() && decisions.is_empty() && openings.is_empty() {
             // A single statement is its own transaction, and saves two round trips.
             let refused = insert_cards(&mut connection, &new_cards).await?;
             return Ok(Written { refused, begun: Vec::new() });
@@ -180,7 +190,9 @@ impl Writer {
         };
         let mut transaction = connection.begin().await?;
         let refused = insert_cards(&mut transaction, &new_cards).await?;
-        let (begun, sequence) = self.begin_all(&mut transaction, &new_attempts, before).await?;
+        let (begun, mut ledger) = begin_all(&mut transaction, &new_attempts).await?;
+        ledger.extend(openings.into_iter().cloned());
+        let sequence = self.append(&mut transaction, ledger, before).await?;
         if !decisions.is_empty() {
             attempts::decide_all(&mut transaction, &decisions).await?;
         }
@@ -189,48 +201,58 @@ impl Writer {
         Ok(Written { refused, begun })
     }
 
-    /// Tokens first: an attempt whose token is used up by something else must leave no row.
-    async fn begin_all(
+    /// Numbers the rows and appends them. Gives the last sequence.
+    async fn append(
         &self,
         connection: &mut PgConnection,
-        wanted: &[&NewAttempt],
+        mut ledger: Vec<OpeningRow>,
         mut sequence: i64,
-    ) -> Result<(Vec<Begun>, i64), StoreError> {
-        if wanted.is_empty() {
-            return Ok((Vec::new(), sequence));
-        }
-        let spending = wanted.iter().filter(|new| new.spends_token);
-        let pairs: (Vec<Uuid>, Vec<Uuid>) =
-            spending.filter_map(|new| new.attempt.card_id.map(|card| (card, new.attempt.id))).unzip();
-        let spent =
-            if pairs.0.is_empty() { Vec::new() } else { cards::spend_all(connection, &pairs.0, &pairs.1).await? };
-        let has_token = |new: &NewAttempt| {
-            !new.spends_token
-                || spent.iter().any(|(card, by)| Some(*card) == new.attempt.card_id && *by == new.attempt.id)
-        };
-        let rows: Vec<&AttemptRow> = wanted.iter().filter(|new| has_token(new)).map(|new| &new.attempt).collect();
-        let mut inserted = attempts::insert_new(connection, &rows).await?;
-        let mut ledger = Vec::new();
-        let mut begun = Vec::with_capacity(wanted.len());
-        for new in wanted {
-            begun.push(if !has_token(new) {
-                Begun::TokenUsed
-            } else if let Some(place) = inserted.iter().position(|id| *id == new.attempt.id) {
-                inserted.swap_remove(place);
-                Begun::New(new.opening.as_ref().map(|opening| {
-                    sequence += 1;
-                    ledger.push(OpeningRow { node: self.node, sequence, ..opening.clone() });
-                    LedgerReceipt { record: opening.card_id }
-                }))
-            } else {
-                Begun::Existing
-            });
+    ) -> Result<i64, StoreError> {
+        for row in &mut ledger {
+            sequence += 1;
+            (row.node, row.sequence) = (self.node, sequence);
         }
         if !ledger.is_empty() {
             openings::insert_all(connection, &ledger).await?;
         }
-        Ok((begun, sequence))
+        Ok(sequence)
     }
+}
+
+/// Tokens first: an attempt whose token is used up by something else must leave no row. Gives what became of each, and the
+/// openings that those that are new need.
+async fn begin_all(
+    connection: &mut PgConnection,
+    wanted: &[&NewAttempt],
+) -> Result<(Vec<Begun>, Vec<OpeningRow>), StoreError> {
+    if wanted.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let spending = wanted.iter().filter(|new| new.spends_token);
+    let pairs: (Vec<Uuid>, Vec<Uuid>) =
+        spending.filter_map(|new| new.attempt.card_id.map(|card| (card, new.attempt.id))).unzip();
+    let spent = if pairs.0.is_empty() { Vec::new() } else { cards::spend_all(connection, &pairs.0, &pairs.1).await? };
+    let has_token = |new: &NewAttempt| {
+        !new.spends_token || spent.iter().any(|(card, by)| Some(*card) == new.attempt.card_id && *by == new.attempt.id)
+    };
+    let rows: Vec<&AttemptRow> = wanted.iter().filter(|new| has_token(new)).map(|new| &new.attempt).collect();
+    let mut inserted = attempts::insert_new(connection, &rows).await?;
+    let mut ledger = Vec::new();
+    let mut begun = Vec::with_capacity(wanted.len());
+    for new in wanted {
+        begun.push(if !has_token(new) {
+            Begun::TokenUsed
+        } else if let Some(place) = inserted.iter().position(|id| *id == new.attempt.id) {
+            inserted.swap_remove(place);
+            Begun::New(new.opening.as_ref().map(|opening| {
+                ledger.push(opening.clone());
+                LedgerReceipt { record: opening.record_id }
+            }))
+        } else {
+            Begun::Existing
+        });
+    }
+    Ok((begun, ledger))
 }
 
 /// What a transaction did.
@@ -268,12 +290,17 @@ impl Write {
         if let Self::Decide(decision, _) = self { Some(decision) } else { None }
     }
 
+    fn opening(&self) -> Option<&OpeningRow> {
+        if let Self::Open(opening, _) = self { Some(opening) } else { None }
+    }
+
     /// Tells whoever waits, if they still do.
     fn succeed(self, refused: &[Uuid], begun: &mut impl Iterator<Item = Begun>) {
         match self {
             Self::Card(card, done) if refused.contains(&card.id) => drop(done.send(Ok(Inserted::KeyRetired))),
             Self::Card(_, done) => drop(done.send(Ok(Inserted::Done))),
             Self::Decide(_, done) => drop(done.send(Ok(()))),
+            Self::Open(opening, done) => drop(done.send(Ok(LedgerReceipt { record: opening.record_id }))),
             Self::Begin(_, done) => drop(done.send(begun.next().ok_or(VaultErrorCode::Internal))),
         }
     }
@@ -283,6 +310,7 @@ impl Write {
             Self::Card(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
             Self::Decide(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
             Self::Begin(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
+            Self::Open(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
         }
     }
 }

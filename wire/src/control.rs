@@ -167,3 +167,37 @@ pub struct ServiceStatus {
     /// Each check by name, and whether it holds.
     pub checks: Vec<(String, bool)>,
 }
+
+/// Why a control plane did not do it. Closed: nothing else crosses the boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlCode {
+    /// The request is not one of this interface.
+    #[error("malformed request")]
+    Malformed,
+    /// There is no such thing.
+    #[error("no such object")]
+    NotFound,
+    /// What it would change has changed meanwhile, or the same is already under way.
+    #[error("in conflict with the present state")]
+    Conflict,
+    /// The vault is sealed.
+    #[error("the vault is sealed")]
+    Sealed,
+    /// Too often; wait and try again.
+    #[error("too many tries; wait a minute")]
+    TooManyTries,
+    /// The database or another part is away; nothing is known to have changed.
+    #[error("unavailable")]
+    Unavailable,
+    /// Anything else; the service's log has it.
+    #[error("internal error")]
+    Internal,
+}
+
+/// The body of every error answer of the vault's control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlErrorBody {
+    /// What went wrong.
+    pub code: ControlCode,
+}

@@ -19,6 +19,7 @@ use super::{Vault, attempt_uuid, internal, merchant_uuid, store_error};
 use crate::acquirer::{Acquirer, Reply, authorization};
 use crate::card::Expiry;
 use crate::commit::{Begun, LedgerReceipt, NewAttempt};
+use crate::crypto::field::DataClass;
 use crate::crypto::keyring::Keyring;
 use crate::store::attempts::{self, AttemptRow};
 use crate::store::cards::{self, FoundCard};
@@ -164,7 +165,9 @@ fn opening(peer: Peer<Gateway>, request: &Authorize) -> OpeningRow {
         actor: peer.name().to_owned(),
         request_id: Uuid::from_bytes(*request.context.request_id.as_bytes()),
         merchant_id: merchant_uuid(request.context.merchant),
-        card_id: Uuid::from_bytes(request.token.record),
+        record_id: Uuid::from_bytes(request.token.record),
+        class: DataClass::Card.as_str().to_owned(),
+        records: 1,
         fields: vec!["pan".to_owned()],
         purpose: "authorize".to_owned(),
         attempt_id: Some(attempt_uuid(request.attempt)),

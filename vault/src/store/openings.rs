@@ -21,8 +21,12 @@ pub struct OpeningRow {
     pub request_id: Uuid,
     /// Whose record.
     pub merchant_id: Uuid,
-    /// The record.
-    pub card_id: Uuid,
+    /// The record; the batch, for many at once.
+    pub record_id: Uuid,
+    /// The class of its data, in the word of [`crate::crypto::field::DataClass`].
+    pub class: String,
+    /// How many records: more than one only in the vault's own batches (reseal, import checks), which name the batch.
+    pub records: i32,
     /// The fields that are opened.
     pub fields: Vec<String>,
     /// Why.
@@ -31,7 +35,7 @@ pub struct OpeningRow {
     pub attempt_id: Option<Uuid>,
 }
 
-/// Appends all in one statement. Every row opens the PAN; more fields come with more classes.
+/// Appends all in one statement. Fields are joined by commas on the way.
 ///
 /// # Errors
 /// [`StoreError`]; none is appended then, and nothing may be opened.
@@ -45,18 +49,20 @@ pub async fn insert_all(connection: &mut PgConnection, rows: &[OpeningRow]) -> R
     let attempts: Vec<Option<Uuid>> = rows.iter().map(|row| row.attempt_id).collect();
     sqlx::query!(
         "/* vault openings::insert_all */
-         INSERT INTO openings (node, sequence, at, actor, request_id, merchant_id, card_id, fields, purpose, attempt_id)
-         SELECT node, sequence, at, actor, request_id, merchant_id, card_id, string_to_array(fields, ','), purpose, attempt_id
+         INSERT INTO openings (node, sequence, at, actor, request_id, merchant_id, record_id, class, records, fields, purpose, attempt_id)
+         SELECT node, sequence, at, actor, request_id, merchant_id, record_id, class, records, string_to_array(fields, ','), purpose, attempt_id
          FROM UNNEST($1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[],
-             $8::text[], $9::text[], $10::uuid[])
-             AS new (node, sequence, at, actor, request_id, merchant_id, card_id, fields, purpose, attempt_id)",
+             $8::text[], $9::integer[], $10::text[], $11::text[], $12::uuid[])
+             AS new (node, sequence, at, actor, request_id, merchant_id, record_id, class, records, fields, purpose, attempt_id)",
         &nodes,
         &sequences,
         &ats,
         &text(|row| &row.actor),
         &ids(|row| row.request_id),
         &ids(|row| row.merchant_id),
-        &ids(|row| row.card_id),
+        &ids(|row| row.record_id),
+        &text(|row| &row.class),
+        &rows.iter().map(|row| row.records).collect::<Vec<_>>(),
         &fields,
         &text(|row| &row.purpose),
         &attempts as &[Option<Uuid>]
@@ -87,7 +93,7 @@ pub async fn list_for_attempts(pool: &PgPool, attempts: &[Uuid]) -> Result<Vec<O
     sqlx::query_as!(
         OpeningRow,
         "/* vault openings::list_for_attempts */
-         SELECT node, sequence, at, actor, request_id, merchant_id, card_id, fields, purpose, attempt_id
+         SELECT node, sequence, at, actor, request_id, merchant_id, record_id, class, records, fields, purpose, attempt_id
          FROM openings WHERE attempt_id = ANY($1) ORDER BY at, node, sequence LIMIT 1000",
         attempts
     )
