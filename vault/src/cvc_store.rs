@@ -15,9 +15,12 @@ use crate::card::Cvc;
 
 /// How long a code is held without being used.
 pub const MAX_HELD: Duration = Duration::from_secs(15 * 60);
-/// Codes held at the same time; the block then takes 1 MiB of locked memory.
+/// Codes held at the same time; the block then takes 1.5 MiB of locked memory.
 pub const CAPACITY: usize = 262_144;
-const SLOT_LEN: usize = 4;
+/// A blank on each side of the digits: a search of memory, which counts digits that stand alone, then sees each code for what
+/// it is, whatever its neighbours or the canary in front of the block hold.
+const SLOT_LEN: usize = 1 + MAX_CODE_LEN + 1;
+const MAX_CODE_LEN: usize = 4;
 
 type RecordId = [u8; 16];
 
@@ -90,10 +93,10 @@ impl Shelf {
     fn put(&mut self, record: RecordId, digits: &[u8], now: Instant) -> bool {
         let Some(number) = self.free.pop() else { return false };
         let Some(place) = self.block.slot(number) else { return false };
-        for (to, from) in place.iter_mut().zip(digits) {
+        for (to, from) in place.iter_mut().skip(1).take(MAX_CODE_LEN).zip(digits) {
             *to = *from;
         }
-        self.slots.insert(record, Slot { number, len: digits.len().min(SLOT_LEN), held_since: now });
+        self.slots.insert(record, Slot { number, len: digits.len().min(MAX_CODE_LEN), held_since: now });
         self.by_age.push_back((now, record));
         if self.by_age.len() > 2 * self.slots.len() + 1024 {
             let slots = &self.slots;
@@ -105,7 +108,7 @@ impl Shelf {
     fn take(&mut self, record: &RecordId) -> Option<Cvc> {
         let slot = self.slots.remove(record)?;
         let place = self.block.slot(slot.number)?;
-        let cvc = Cvc::from_digits(place.get(..slot.len)?);
+        let cvc = Cvc::from_digits(place.get(1..=slot.len)?);
         place.zeroize();
         self.free.push(slot.number);
         Some(cvc)
