@@ -94,9 +94,14 @@ function checkWire(what, requests, pan, cvc) {
 async function watched(name, run, options) {
   await part(name, async () => {
     const { context, requests, troubles } = await watchedContext(browser, options);
+    const page = await context.newPage();
     try {
-      await run(await context.newPage(), requests, context);
+      await run(page, requests, context);
       check(`${name}: no policy violation, console error or exception`, troubles.length === 0, troubles.join("\n       "));
+    } catch (error) {
+      await picture(page, `failed-${name.replaceAll(" ", "-")}`).catch(() => {});
+      const fields = await Promise.all(page.frames().map((frame) => frame.locator("body").innerText({ timeout: 1000 }).catch(() => "")));
+      throw new Error(`${error.message}\n       at ${page.url()}\n       ${[...fields, ...troubles].join("\n").replaceAll("\n", "\n       ")}`, { cause: error });
     } finally {
       await context.close();
     }
