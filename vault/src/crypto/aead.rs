@@ -111,4 +111,33 @@ mod tests {
         assert_ne!(one[..NONCE_LEN], other[..NONCE_LEN]);
         assert_ne!(one[NONCE_LEN..], other[NONCE_LEN..]);
     }
+
+    /// Project Wycheproof's vectors for AES-GCM, as far as they have our sizes (256-bit key, 96-bit nonce, 128-bit tag):
+    /// what is valid opens to its plaintext and is what sealing makes with that nonce; nothing invalid opens.
+    #[test]
+    fn wycheproof_agrees() {
+        use wycheproof::TestResult;
+        use wycheproof::aead::{TestName, TestSet};
+
+        let set = TestSet::load(TestName::AesGcm).unwrap();
+        let groups = set.test_groups.iter();
+        let ours = groups.filter(|group| (group.key_size, group.nonce_size, group.tag_size) == (256, 96, 128));
+        let (mut valid, mut invalid) = (0, 0);
+        for test in ours.flat_map(|group| &group.tests) {
+            let key = Aead::new(&test.key).unwrap();
+            let sealed = [test.nonce.as_slice(), &test.ct, &test.tag].concat();
+            let opened = key.open(&test.aad, &sealed);
+            if test.result == TestResult::Invalid {
+                assert_eq!(opened, Err(AeadError), "test {}: {}", test.tc_id, test.comment);
+                invalid += 1;
+                continue;
+            }
+            assert_eq!(opened.unwrap().as_slice(), test.pt.as_slice(), "test {}", test.tc_id);
+            let mut out = b"before".to_vec();
+            key.seal_with(test.nonce.as_slice().try_into().unwrap(), &mut out, &test.aad, &test.pt).unwrap();
+            assert_eq!(out, [b"before".as_slice(), &sealed].concat(), "test {}", test.tc_id);
+            valid += 1;
+        }
+        assert!(valid >= 20 && invalid >= 20, "{valid} valid and {invalid} invalid vectors are too few to say much");
+    }
 }

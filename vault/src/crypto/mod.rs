@@ -5,6 +5,7 @@ pub mod dek;
 pub mod dev_file;
 pub mod field;
 pub mod fingerprint;
+pub mod hpke;
 pub mod identity;
 pub mod keks;
 pub mod key_provider;

@@ -11,10 +11,9 @@ use kura_wire::sealed_box::{
     Suite,
 };
 use kura_wire::vault::VaultErrorCode;
-use rustls::crypto::aws_lc_rs::hpke::{DH_KEM_P256_HKDF_SHA256_AES_256, DH_KEM_X25519_HKDF_SHA256_AES_256};
-use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey};
 use zeroize::Zeroizing;
 
+use super::hpke::PrivateKey;
 use super::identity::{Identity, IdentityError};
 
 /// How long a key is published.
@@ -37,7 +36,7 @@ struct Held {
 
 struct Pair {
     public: SealingKey,
-    private: HpkePrivateKey,
+    private: PrivateKey,
 }
 
 impl SealingKeys {
@@ -97,10 +96,7 @@ impl SealingKeys {
             return Err(unopenable);
         }
         let aad = sealed.aad(publishable_key);
-        hpke(pair.public.suite)
-            .open(&EncapsulatedSecret(enc), HPKE_INFO, &aad, &ciphertext, &pair.private)
-            .map(Zeroizing::new)
-            .map_err(|_| unopenable)
+        pair.private.open(HPKE_INFO, enc, &aad, &ciphertext).map_err(|_| unopenable)
     }
 
     fn find(&self, key_id: &str, now_ms: i64) -> Option<Arc<Pair>> {
@@ -110,23 +106,16 @@ impl SealingKeys {
     }
 
     fn make(&self, suite: Suite, now_ms: i64) -> Result<Pair, IdentityError> {
-        let (public, private) = hpke(suite).generate_key_pair().map_err(|_| IdentityError::Sign)?;
+        let (public, private) = PrivateKey::generate(suite).map_err(|_| IdentityError::Sign)?;
         let public = SealingKey {
             key_id: format!("hk{:03x}{}", self.node.number(), BASE64URL_NOPAD.encode(&random::bytes::<12>())),
             node: self.node.number(),
             suite,
-            public_key: BASE64URL_NOPAD.encode(&public.0),
+            public_key: BASE64URL_NOPAD.encode(&public),
             not_before_ms: now_ms,
             not_after_ms: now_ms + PUBLISHED_MS,
         };
         Ok(Pair { public, private })
-    }
-}
-
-fn hpke(suite: Suite) -> &'static dyn Hpke {
-    match suite {
-        Suite::X25519 => DH_KEM_X25519_HKDF_SHA256_AES_256,
-        Suite::P256 => DH_KEM_P256_HKDF_SHA256_AES_256,
     }
 }
 
@@ -135,7 +124,6 @@ mod tests {
     use super::*;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
     use kura_wire::sealed_box::signed_bytes;
-    use rustls::crypto::hpke::HpkePublicKey;
 
     const PK: &str = "pk_test_a";
     const NOW: i64 = 1_800_000_000_000;
@@ -165,9 +153,10 @@ mod tests {
             origin: "https://shop.example".to_owned(),
             sealed_at_ms,
         };
-        let public = HpkePublicKey(BASE64URL_NOPAD.decode(key.public_key.as_bytes()).unwrap());
-        let (enc, ciphertext) = hpke(key.suite).seal(HPKE_INFO, &sealed.aad(PK), b"card", &public).unwrap();
-        sealed.enc = BASE64URL_NOPAD.encode(&enc.0);
+        let public = BASE64URL_NOPAD.decode(key.public_key.as_bytes()).unwrap();
+        let aad = sealed.aad(PK);
+        let (enc, ciphertext) = crate::crypto::hpke::seal(key.suite, &public, HPKE_INFO, &aad, b"card").unwrap();
+        sealed.enc = BASE64URL_NOPAD.encode(&enc);
         sealed.ciphertext = BASE64URL_NOPAD.encode(&ciphertext);
         sealed
     }
