@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod certificates;
 mod check;
+mod fuzz;
 mod install;
 mod invite;
 mod ports;
@@ -46,6 +47,8 @@ enum Command {
     Test(check::Arguments),
     /// Measure the card path beside pgbench on the same cluster.
     Bench(bench::Arguments),
+    /// Feed the readers that meet strangers' bytes with ever stranger ones, under coverage.
+    Fuzz(fuzz::Arguments),
     /// Run the vault from the management network: its state, keys, imports, erasure.
     Vault(vault::Arguments),
     /// Record what the services' SQL statements look like to the database, after a change to one (.sqlx/).
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
                 Command::Invite(arguments) => invite::run(arguments).await,
                 Command::Test(arguments) => check::run(arguments).await,
                 Command::Bench(arguments) => bench::run(arguments).await,
+                Command::Fuzz(arguments) => fuzz::run(arguments).await,
                 Command::Vault(arguments) => vault::run(arguments).await,
                 Command::Sql(arguments) => sql::run(arguments).await,
             }
