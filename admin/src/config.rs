@@ -23,6 +23,30 @@ pub struct Config {
     pub gateway: PeerConfig,
     /// The vault's control plane.
     pub vault: PeerConfig,
+    /// Those of its other nodes.
+    #[serde(default)]
+    pub more_vaults: Vec<PeerConfig>,
+    /// The vault's identity as browsers have it pinned: whose signatures the witness accepts.
+    pub vault_identity: String,
+    /// How the vault's access ledgers are witnessed.
+    #[serde(default)]
+    pub witness: WitnessConfig,
+}
+
+/// The witness's times.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WitnessConfig {
+    /// How often each node is asked.
+    pub every_ms: u64,
+    /// After how long without an answer its silence is a finding.
+    pub silent_after_ms: u64,
+}
+
+impl Default for WitnessConfig {
+    fn default() -> Self {
+        Self { every_ms: 1000, silent_after_ms: 60_000 }
+    }
 }
 
 /// Another zone's control plane.

@@ -10,6 +10,7 @@ use kura_wire::control::{
     PaymentQuery, PaymentSummary, ServiceStatus,
 };
 use kura_wire::ids::{AttemptId, PaymentIntentId};
+use kura_wire::ledger::{Head, HeadQuery, PATH_HEAD};
 use reqwest::{Client, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -87,11 +88,30 @@ impl Peer {
     }
 }
 
+/// One node of the vault.
+#[derive(Clone)]
+pub struct VaultNode {
+    /// Where it is, for people.
+    pub address: String,
+    peer: Peer,
+}
+
+impl VaultNode {
+    /// Its ledger, and that it goes on from a size.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn ledger_head(&self, since: Option<u64>) -> Result<Head, ControlError> {
+        self.peer.read(PATH_HEAD, &HeadQuery { since }).await
+    }
+}
+
 /// Both control planes.
 #[derive(Clone)]
 pub struct Control {
     gateway: Peer,
     vault: Peer,
+    vault_nodes: Vec<VaultNode>,
 }
 
 impl Control {
@@ -100,10 +120,20 @@ impl Control {
     /// # Errors
     /// When the certificate files can't be used.
     pub fn new(config: &Config) -> Result<Self, TlsError> {
+        let node = |peer: &PeerConfig| {
+            Ok(VaultNode { address: peer.address.to_string(), peer: Peer::new::<Vault>(&config.tls, peer)? })
+        };
+        let nodes = [&config.vault].into_iter().chain(&config.more_vaults);
         Ok(Self {
             gateway: Peer::new::<Gateway>(&config.tls, &config.gateway)?,
             vault: Peer::new::<Vault>(&config.tls, &config.vault)?,
+            vault_nodes: nodes.map(node).collect::<Result<_, TlsError>>()?,
         })
+    }
+
+    /// Each node of the vault.
+    pub fn vault_nodes(&self) -> &[VaultNode] {
+        &self.vault_nodes
     }
 
     /// One page of payments.

@@ -17,3 +17,4 @@ pub mod state;
 pub mod store;
 pub mod sweep;
 pub mod text;
+pub mod witness;

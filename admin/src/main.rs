@@ -9,7 +9,7 @@ use kura_admin::config::{Config, PublicOrigin};
 use kura_admin::domain::role::Role;
 use kura_admin::invite::{Invitation, invite};
 use kura_admin::state::App;
-use kura_admin::{routes, store, sweep};
+use kura_admin::{routes, store, sweep, witness};
 use kura_platform::database::DatabaseConfig;
 use kura_platform::{harden, serve, telemetry};
 
@@ -51,6 +51,15 @@ enum Command {
         #[arg(long)]
         again: bool,
     },
+    /// Write what the witness kept of a vault node's access ledger, for `cargo kura ledger verify --witness`.
+    ExportWitness {
+        /// The vault node.
+        #[arg(long, default_value_t = 0)]
+        node: u16,
+        /// The file.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -75,6 +84,13 @@ async fn run(command: Command, config: Config) -> anyhow::Result<()> {
             let line = serde_json::json!({ "enrolment": *link });
             writeln!(std::io::stdout(), "{line}").context("printing the link")
         }
+        Command::ExportWitness { node, out } => {
+            let pool = config.database.connect(&store::MIGRATIONS).await?;
+            let file = std::io::BufWriter::new(std::fs::File::create_new(&out).context("making the file")?);
+            let kept = witness::export(&pool, &witness::identity(&config)?, node, file).await?;
+            let line = serde_json::json!({ "checkpoints": kept });
+            writeln!(std::io::stdout(), "{line}").context("printing the count")
+        }
     }
 }
 
@@ -84,10 +100,12 @@ async fn run_console(config: Config) -> anyhow::Result<()> {
     let listener = serve::bind(config.listener)?;
     let handle = serve::handle_until_signal();
     let sweeper = tokio::spawn(sweep::run(app.pool.clone()));
+    let watches = witness::start(&app, &config)?;
     app.health.set_ready(true);
     tracing::info!(listener = %config.listener, "ready");
     serve::plain(listener, routes::router(app.clone()), handle).await?;
     sweeper.abort();
+    watches.iter().for_each(tokio::task::JoinHandle::abort);
     app.pool.close().await;
     Ok(())
 }

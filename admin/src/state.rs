@@ -34,6 +34,9 @@ pub enum StartError {
     /// Passkeys.
     #[error("passkeys: {0}")]
     Webauthn(#[from] WebauthnError),
+    /// The identity that the witness goes by.
+    #[error("vault_identity is no public key (65 bytes, base64url)")]
+    VaultIdentity,
     /// Passwords.
     #[error(transparent)]
     Hash(#[from] HashError),

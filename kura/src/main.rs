@@ -16,6 +16,7 @@ mod check;
 mod fuzz;
 mod install;
 mod invite;
+mod ledger;
 mod ports;
 mod postgres;
 mod processes;
@@ -51,6 +52,10 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Run the vault from the management network: its state, keys, imports, erasure.
     Vault(vault::Arguments),
+    /// Export the vault's access ledger, verify an export offline, find what was opened.
+    Ledger(ledger::Arguments),
+    /// Measure the access ledger at the breach's own scale: export, verification, scope.
+    ScaleLedger(ledger::scale::Arguments),
     /// Record what the services' SQL statements look like to the database, after a change to one (.sqlx/).
     Sql(sql::Arguments),
 }
@@ -68,6 +73,8 @@ fn main() -> ExitCode {
                 Command::Bench(arguments) => bench::run(arguments).await,
                 Command::Fuzz(arguments) => fuzz::run(arguments).await,
                 Command::Vault(arguments) => vault::run(arguments).await,
+                Command::Ledger(arguments) => ledger::run(arguments).await,
+                Command::ScaleLedger(arguments) => ledger::scale::run(arguments).await,
                 Command::Sql(arguments) => sql::run(arguments).await,
             }
         })

@@ -90,7 +90,7 @@ pub(crate) fn gateway(state: &State, ports: &Ports, cluster: &Cluster, vault_ide
 }
 
 /// `admin.toml`
-pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
+pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster, vault_identity: &str) -> Value {
     json!({
         "listener": local(ports.admin),
         "public_url": url(ports.admin),
@@ -98,6 +98,7 @@ pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
         "database": database(state, cluster, "admin", 8),
         "gateway": { "address": local(ports.gateway_control) },
         "vault": { "address": local(ports.vault_control) },
+        "vault_identity": vault_identity,
     })
 }
 

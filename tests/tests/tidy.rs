@@ -85,17 +85,20 @@ fn our_dependencies() -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn the_dependency_law_holds() {
     let (wire, platform, iso8583, shopper) = ("kura-wire", "kura-platform", "kura-iso8583", "kura-shopper");
-    let law: [(&str, &[&str]); 10] = [
+    let ledger = "kura-ledger";
+    let law: [(&str, &[&str]); 11] = [
         (wire, &[]),
         (platform, &[]),
         (iso8583, &[]),
-        ("kura-vault", &[wire, platform, iso8583]),
+        // For its tests alone, which sign.
+        (ledger, &[platform]),
+        ("kura-vault", &[wire, platform, iso8583, ledger]),
         ("kura-networks", &[platform, iso8583]),
         ("kura-gateway", &[wire, platform]),
-        ("kura-admin", &[wire, platform]),
+        ("kura-admin", &[wire, platform, ledger]),
         ("kura-fronts", &[wire, platform]),
         (shopper, &[wire]),
-        ("kura", &[wire, platform, shopper]),
+        ("kura", &[wire, platform, shopper, ledger]),
     ];
     let mut found = our_dependencies();
     found.remove("kura-tests").expect("this crate");

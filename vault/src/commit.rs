@@ -1,17 +1,23 @@
 //! Durable writes, grouped: while one commit is under way, new rows gather, and all go in the next. No timer.
 //!
 //! New cards, new attempts with their ledger rows, and decisions share these commits. One task writes, so a node's ledger
-//! rows have an order; the next sequence is known here and nowhere else. Who gets an answer knows that it is on disk.
+//! rows have an order; the next sequence, and the tree that the rows form, are known here and nowhere else. Who gets an
+//! answer knows that it is on disk.
 
+use std::sync::Arc;
+
+use kura_ledger::tree::Edge;
 use kura_wire::vault::VaultErrorCode;
 use sqlx::{Connection, PgConnection, PgPool};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use crate::ledger::recover::recover;
+use crate::ledger::{Growing, LedgerError};
 use crate::store::attempts::{AttemptRow, Decision};
 use crate::store::cards::CardRow;
 use crate::store::openings::OpeningRow;
-use crate::store::{StoreError, attempts, cards, openings};
+use crate::store::{StoreError, attempts, cards, ledger_tiles, openings};
 
 /// Rows in one commit at the most.
 const MAX_BATCH: usize = 256;
@@ -76,15 +82,12 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Starts the writer of a node.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the ledger's last sequence can't be read.
-    pub async fn start(pool: PgPool, node: i16) -> Result<Self, StoreError> {
-        let last_sequence = openings::last_sequence(&pool, node).await?;
+    /// Starts the writer of a node, whose tree stands at `growing`.
+    pub fn start(pool: PgPool, node: i16, growing: Growing) -> Self {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(Writer { pool, node, last_sequence: Some(last_sequence) }.run(waiting));
-        Ok(Self { queue })
+        let Growing { edge, published } = growing;
+        tokio::spawn(Writer { pool, node, edge: Some(edge), published, in_doubt: None }.run(waiting));
+        Self { queue }
     }
 
     /// Inserts a card; durable when this returns `Done`.
@@ -136,8 +139,13 @@ impl Committer {
 struct Writer {
     pool: PgPool,
     node: i16,
-    /// Unknown after a commit that failed: it may be on disk all the same, and the next row must come after it.
-    last_sequence: Option<i64>,
+    /// The tree of the rows that are on disk. Unknown after a commit that failed: it may be on disk all the same, and the
+    /// next row must come after it.
+    edge: Option<Arc<Edge>>,
+    /// Where the tree is made known, once its rows are on disk.
+    published: watch::Sender<Arc<Edge>>,
+    /// What a transaction did whose commit was sent and not answered.
+    in_doubt: Option<Written>,
 }
 
 impl Writer {
@@ -158,64 +166,100 @@ impl Writer {
 
     /// Commits all and answers all, or gives all back.
     async fn commit(&mut self, writes: Vec<Write>) -> Result<(), Vec<Write>> {
-        match self.write(&writes).await {
-            Ok(Written { refused, begun }) => {
-                let mut begun = begun.into_iter();
-                writes.into_iter().for_each(|write| write.succeed(&refused, &mut begun));
-                Ok(())
-            }
+        let written = match self.write(&writes).await {
+            Ok(written) => written,
             Err(error) => {
                 tracing::error!(%error, rows = writes.len(), "commit failed");
-                self.last_sequence = None;
-                Err(writes)
+                match self.committed_all_the_same().await {
+                    Some(written) => written,
+                    None => return Err(writes),
+                }
             }
+        };
+        let Written { refused, begun, edge } = written;
+        if let Some(edge) = edge {
+            self.published.send_replace(Arc::clone(&edge));
+            self.edge = Some(edge);
         }
+        let mut begun = begun.into_iter();
+        writes.into_iter().for_each(|write| write.succeed(&refused, &mut begun));
+        Ok(())
+    }
+
+    /// After a failure: what was done if the commit's answer alone was lost. The rows are then on disk, once, and writing them
+    /// again would make two openings of one.
+    async fn committed_all_the_same(&mut self) -> Option<Written> {
+        self.edge = None;
+        let written = self.in_doubt.take()?;
+        let intended = Arc::clone(written.edge.as_ref()?);
+        let found =
+            self.known_edge().await.inspect_err(|error| tracing::error!(%error, "the tree is not known")).ok()?;
+        (found == intended).then_some(written)
+    }
+
+    /// The tree as it is on disk; asked of the database when that isn't known.
+    async fn known_edge(&mut self) -> Result<Arc<Edge>, LedgerError> {
+        if let Some(edge) = &self.edge {
+            return Ok(Arc::clone(edge));
+        }
+        let edge = Arc::new(recover(&self.pool, self.node).await?);
+        self.published.send_replace(Arc::clone(&edge));
+        self.edge = Some(Arc::clone(&edge));
+        Ok(edge)
     }
 
     /// One transaction.
-    async fn write(&mut self, writes: &[Write]) -> Result<Written, StoreError> {
+    async fn write(&mut self, writes: &[Write]) -> Result<Written, LedgerError> {
         let new_cards: Vec<&CardRow> = writes.iter().filter_map(Write::card).collect();
         let new_attempts: Vec<&NewAttempt> = writes.iter().filter_map(Write::attempt).collect();
         let decisions: Vec<Decision> = writes.iter().filter_map(Write::decision).cloned().collect();
         let openings: Vec<&OpeningRow> = writes.iter().filter_map(Write::opening).collect();
-        let mut connection = self.pool.acquire().await?;
         if new_attempts.is_empty() && decisions.is_empty() && openings.is_empty() {
             // A single statement is its own transaction, and saves two round trips.
+            let mut connection = self.pool.acquire().await?;
             let refused = insert_cards(&mut connection, &new_cards).await?;
-            return Ok(Written { refused, begun: Vec::new() });
+            return Ok(Written { refused, begun: Vec::new(), edge: None });
         }
-        let before = match self.last_sequence {
-            Some(sequence) => sequence,
-            None => openings::last_sequence(&mut *connection, self.node).await?,
-        };
+        let before = self.known_edge().await?;
+        let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
         let refused = insert_cards(&mut transaction, &new_cards).await?;
         let (begun, mut ledger) = begin_all(&mut transaction, &new_attempts).await?;
         ledger.extend(openings.into_iter().cloned());
-        let sequence = self.append(&mut transaction, ledger, before).await?;
+        let edge = self.append(&mut transaction, ledger, &before).await?;
         if !decisions.is_empty() {
             attempts::decide_all(&mut transaction, &decisions).await?;
         }
+        self.in_doubt = Some(Written { refused, begun, edge });
         transaction.commit().await?;
-        self.last_sequence = Some(sequence);
-        Ok(Written { refused, begun })
+        self.in_doubt.take().ok_or(LedgerError::HeadMoved)
     }
 
-    /// Numbers the rows and appends them. Gives the last sequence.
+    /// Numbers the rows, hashes them, and appends them to the ledger and to its tree. Gives the tree, if it grew.
     async fn append(
         &self,
         connection: &mut PgConnection,
         mut ledger: Vec<OpeningRow>,
-        mut sequence: i64,
-    ) -> Result<i64, StoreError> {
-        for row in &mut ledger {
-            sequence += 1;
+        before: &Edge,
+    ) -> Result<Option<Arc<Edge>>, LedgerError> {
+        if ledger.is_empty() {
+            return Ok(None);
+        }
+        let size = i64::try_from(before.size()).unwrap_or(i64::MAX);
+        let (mut edge, mut completed, mut hashes) = (before.clone(), Vec::new(), Vec::with_capacity(ledger.len()));
+        for (row, sequence) in ledger.iter_mut().zip(size + 1..) {
             (row.node, row.sequence) = (self.node, sequence);
+            let hash = row.leaf().leaf_hash();
+            edge.push(hash, &mut completed);
+            hashes.push(hash.as_bytes().to_vec());
         }
-        if !ledger.is_empty() {
-            openings::insert_all(connection, &ledger).await?;
+        if !openings::insert_all(connection, self.node, size, &ledger, &hashes).await? {
+            return Err(LedgerError::HeadMoved);
         }
-        Ok(sequence)
+        if !completed.is_empty() {
+            ledger_tiles::insert_all(connection, self.node, &completed).await?;
+        }
+        Ok(Some(Arc::new(edge)))
     }
 }
 
@@ -261,6 +305,8 @@ struct Written {
     refused: Vec<Uuid>,
     /// What became of each attempt, in order.
     begun: Vec<Begun>,
+    /// The tree, if it grew.
+    edge: Option<Arc<Edge>>,
 }
 
 /// Gives those that were refused: hardly ever any, so they are looked for only when the count says so.

@@ -23,6 +23,7 @@ use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::{CAPACITY, CvcStore};
 use crate::domain::{InFlight, Vault};
+use crate::ledger::{Ledger, checkpoints, days};
 use crate::routes::control_plane::{self, Control};
 use crate::routes::{Failure, data_plane};
 
@@ -44,15 +45,24 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let control = listen::bind(config.control_plane)?;
     let handle = listen::handle_until_signal();
     tokio::spawn(keep_up(Arc::clone(&vault)));
+    tokio::spawn(checkpoints::run(Arc::clone(&vault)));
+    tokio::spawn(days::run(vault.pool.clone()));
+    let ledger = vault.ledger.clone();
     let data_routes = guarded(data_plane::router(Arc::clone(&vault)));
     let control_routes = guarded(control_plane::router(Control { vault, health: health.clone() }));
     health.set_ready(true);
     tracing::info!(data_plane = %config.data_plane, control_plane = %config.control_plane, "ready");
-    tokio::try_join!(
-        listen::mutual_tls(data, config.tls.server_for::<Gateway>()?, data_routes, handle.clone()),
-        listen::mutual_tls(control, config.tls.server_for::<Admin>()?, control_routes, handle),
-    )?;
-    Ok(())
+    let listening = async {
+        tokio::try_join!(
+            listen::mutual_tls(data, config.tls.server_for::<Gateway>()?, data_routes, handle.clone()),
+            listen::mutual_tls(control, config.tls.server_for::<Admin>()?, control_routes, handle),
+        )?;
+        Ok(())
+    };
+    tokio::select! {
+        ended = listening => ended,
+        lost = ledger.lose_claim() => Ok(lost?),
+    }
 }
 
 async fn assemble(config: &Config) -> anyhow::Result<Vault> {
@@ -60,12 +70,15 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
     let provider = key_provider(config)?;
     let identity = Identity::open(&config.identity_key)?;
     let pool = config.database.connect(&MIGRATIONS).await?;
+    let number = i16::try_from(config.node)?;
+    let (ledger, growing) = Ledger::open(pool.clone(), number, &identity).await?;
     let keys = KeyringSlot::default();
     keys.put(Keyring::load(&pool, vec![provider]).await?);
     let start = |acquirer: &Option<AcquirerConfig>| acquirer.as_ref().map(Acquirer::start).transpose();
     Ok(Vault {
         node,
-        committer: Committer::start(pool.clone(), i16::try_from(config.node)?).await?,
+        committer: Committer::start(pool.clone(), number, growing),
+        ledger,
         sealing_keys: SealingKeys::new(node, &identity, clock::now_ms())?,
         keys,
         cvcs: CvcStore::new(CAPACITY)?,

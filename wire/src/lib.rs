@@ -8,6 +8,7 @@
 pub mod card;
 pub mod control;
 pub mod ids;
+pub mod ledger;
 pub mod money;
 pub mod sealed_box;
 pub mod vault;

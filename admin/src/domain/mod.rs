@@ -7,3 +7,4 @@ pub mod secret;
 pub mod session;
 pub mod throttle;
 pub mod timeline;
+pub mod witness;

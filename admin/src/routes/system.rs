@@ -11,7 +11,7 @@ use crate::domain::role::Permission;
 use crate::edge::error::PageError;
 use crate::edge::signed_in::SignedIn;
 use crate::state::App;
-use crate::store::{StoreError, audit};
+use crate::store::{StoreError, audit, witness_checkpoints, witness_findings};
 use crate::text::Texts;
 
 #[derive(Template)]
@@ -20,6 +20,13 @@ struct SystemPage {
     t: &'static Texts,
     shell: Shell,
     services: Vec<Service>,
+    witness: Witness,
+}
+
+/// What the witness says of the vault's access ledgers.
+struct Witness {
+    is_well: bool,
+    lines: Vec<String>,
 }
 
 struct Service {
@@ -47,7 +54,26 @@ pub async fn get(State(app): State<App>, signed_in: SignedIn) -> Result<Response
     let t = signed_in.client().texts();
     let services =
         vec![service(t, t.gateway, gateway), service(t, t.vault, vault), service(t, t.this_console, Ok(own))];
-    shell::page(&SystemPage { t, shell: Shell::of(&signed_in, Section::System), services })
+    let witness = witness(&app, t).await?;
+    shell::page(&SystemPage { t, shell: Shell::of(&signed_in, Section::System), services, witness })
+}
+
+/// One line for each log that is witnessed, and one for what was found.
+async fn witness(app: &App, t: &'static Texts) -> Result<Witness, StoreError> {
+    let findings = witness_findings::count(&app.pool).await?;
+    let mut lines = Vec::new();
+    if findings > 0 {
+        lines.push(t.witness_findings.replace("{n}", &findings.to_string()));
+    }
+    for latest in witness_checkpoints::list_latest(&app.pool).await? {
+        let seen = Moment::from(latest.seen_at);
+        let rows = t.witness_rows.replace("{n}", &latest.size.to_string());
+        lines.push(format!("{}: {rows} ({} {})", latest.origin, seen.day, seen.clock));
+    }
+    if lines.is_empty() {
+        lines.push(t.witness_nothing.to_owned());
+    }
+    Ok(Witness { is_well: findings == 0, lines })
 }
 
 /// The console's own word: its database answers, and still as a role that can't rewrite the audit.

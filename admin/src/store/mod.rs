@@ -7,6 +7,8 @@ pub mod passkeys;
 pub mod people;
 pub mod sessions;
 pub mod sign_in_attempts;
+pub mod witness_checkpoints;
+pub mod witness_findings;
 
 /// The schema that this program knows.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/admin");

@@ -90,7 +90,11 @@ texts! {
     status_succeeded, status_processing, status_requires_payment_method, status_requires_confirmation,
     status_requires_action, status_requires_capture, status_canceled, status_refunded, status_partially_refunded,
     system_lead, ready, not_ready, away, away_lead, version, running_since, checks, check_ok, check_failed, this_console,
-    gateway, vault, no_checks,
+    gateway, vault, no_checks, witness, witness_nothing,
+    /// `{n}` is a number of findings.
+    witness_findings,
+    /// `{n}` is a number of rows.
+    witness_rows,
     role_viewer, role_support, role_operator, role_security_officer, role_custodian, role_administrator,
     error_not_found, error_not_found_lead, error_forbidden, error_forbidden_lead, error_form, error_form_lead,
     error_busy, error_busy_lead, error_gateway, error_gateway_lead, error_internal, error_internal_lead,

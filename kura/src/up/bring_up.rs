@@ -135,16 +135,16 @@ impl BringUp<'_> {
         write_private(&services::configuration_file(self.state, service), toml.as_bytes())
     }
 
-    /// The three zones' configurations. The gateway pins the vault's identity, which the vault makes.
+    /// The three zones' configurations. Gateway and console pin the vault's identity, which the vault makes.
     async fn configure_zones(&self, vault: &Cluster, main: &Cluster) -> Result<String> {
         self.configure("vault", services::vault(self.state, self.ports, vault))?;
-        self.configure("admin", services::admin(self.state, self.ports, main))?;
         let printed = self.command("vault", "making the vault's keys", &["make-dev-keys"]).await?;
         let identity = printed.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
         if BASE64URL_NOPAD.decode(identity.as_bytes()).map_or(0, |point| point.len()) != 65 {
             bail!("`kura-vault make-dev-keys` printed no public key (65 bytes, base64url)");
         }
         self.configure("gateway", services::gateway(self.state, self.ports, main, &identity))?;
+        self.configure("admin", services::admin(self.state, self.ports, main, &identity))?;
         Ok(identity)
     }
 

@@ -34,7 +34,7 @@ struct TlsDirectories {
 }
 
 /// The client, and how to print what it was told.
-pub(super) struct Control {
+pub(crate) struct Control {
     http: reqwest::Client,
     base: String,
     json: bool,
@@ -42,7 +42,7 @@ pub(super) struct Control {
 
 impl Control {
     /// For the Kura that runs on this state directory.
-    pub(super) fn of(state: Option<&Path>, json: bool) -> Result<Self> {
+    pub(crate) fn of(state: Option<&Path>, json: bool) -> Result<Self> {
         let state = match state {
             Some(directory) => directory.to_owned(),
             None => workspace::root()?.join(".kura"),
@@ -59,27 +59,43 @@ impl Control {
     }
 
     /// Whether programs read the output.
-    pub(super) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
     /// `GET`.
-    pub(super) async fn get<A: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<A> {
+    pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<A> {
         answer(self.http.get(format!("{}{path}", self.base)).query(query)).await
     }
 
+    /// `POST` with a JSON body.
+    pub(crate) async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A> {
+        answer(self.http.post(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// `GET` of something that isn't JSON.
+    pub(crate) async fn bytes(&self, path: &str, query: &impl Serialize) -> Result<Vec<u8>> {
+        let response = sent(self.http.get(format!("{}{path}", self.base)).query(query)).await?;
+        Ok(response.bytes().await.context("the vault's answer was cut off")?.to_vec())
+    }
+
     /// Prints an answer: as JSON where that is wanted, else as `text` puts it.
-    pub(super) fn print<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
+    pub(crate) fn print<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         say(&if self.is_json() { serde_json::to_string_pretty(answer)? } else { text(answer) });
         Ok(())
     }
 }
 
 async fn answer<A: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<A> {
+    sent(request).await?.json().await.context("the vault's answer is of another version")
+}
+
+/// Sends it; what the vault refuses is an error.
+async fn sent(request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
     let response = request.send().await.context("the vault's control plane can't be reached")?;
     let status = response.status();
     if status.is_success() {
-        return response.json().await.context("the vault's answer is of another version");
+        return Ok(response);
     }
     match response.json::<ControlErrorBody>().await {
         Ok(body) => bail!("the vault refused: {}", body.code),

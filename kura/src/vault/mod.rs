@@ -3,7 +3,7 @@
 //! It speaks to the vault's control plane with the console's certificate. Answers go to standard output (`--json` for
 //! programs), the rest to standard error. What destroys is a dry run unless `--execute` is given.
 
-mod control;
+pub(crate) mod control;
 mod status;
 
 use std::path::PathBuf;

@@ -4,14 +4,17 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use data_encoding::BASE64URL_NOPAD;
 use kura_platform::random;
 use kura_wire::sealed_box::{SealingKeySet, SignedKeySet, signed_bytes};
 use zeroize::Zeroizing;
 
-/// ECDSA P-256.
-pub struct Identity(EcdsaKeyPair);
+/// ECDSA P-256: one key, whose signatures browsers want in one form and signed notes in another.
+pub struct Identity {
+    fixed: EcdsaKeyPair,
+    der: EcdsaKeyPair,
+}
 
 /// The identity can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +55,13 @@ impl Identity {
         let text = Zeroizing::new(std::fs::read(path)?);
         let der = pem::parse(text.as_slice()).map_err(|_| IdentityError::Malformed)?.into_contents();
         let der = Zeroizing::new(der);
-        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).map(Self).map_err(|_| IdentityError::Malformed)
+        let pair = |form| EcdsaKeyPair::from_pkcs8(form, &der).map_err(|_| IdentityError::Malformed);
+        Ok(Self { fixed: pair(&ECDSA_P256_SHA256_FIXED_SIGNING)?, der: pair(&ECDSA_P256_SHA256_ASN1_SIGNING)? })
     }
 
     /// The public half as browsers have it pinned: the raw point of 65 bytes, base64url.
     pub fn public_key(&self) -> String {
-        BASE64URL_NOPAD.encode(self.0.public_key().as_ref())
+        BASE64URL_NOPAD.encode(self.fixed.public_key().as_ref())
     }
 
     /// Signs a key set.
@@ -66,7 +70,20 @@ impl Identity {
     /// [`IdentityError::Sign`].
     pub fn sign(&self, keys: &SealingKeySet) -> Result<SignedKeySet, IdentityError> {
         let payload = serde_json::to_string(keys).map_err(|_| IdentityError::Sign)?;
-        let signature = self.0.sign(&random::source(), &signed_bytes(&payload)).map_err(|_| IdentityError::Sign)?;
+        let signature = self.fixed.sign(&random::source(), &signed_bytes(&payload)).map_err(|_| IdentityError::Sign)?;
         Ok(SignedKeySet { payload, signature: BASE64URL_NOPAD.encode(signature.as_ref()) })
+    }
+
+    /// Signs a text for a C2SP signed note (`kura_ledger::note`), in DER. A text begins with a letter, a key set with a
+    /// length: no signature passes for one of the other kind.
+    ///
+    /// # Errors
+    /// [`IdentityError::Sign`], also for a text that doesn't begin with a letter.
+    pub fn sign_text(&self, text: &str) -> Result<Vec<u8>, IdentityError> {
+        if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return Err(IdentityError::Sign);
+        }
+        let signature = self.der.sign(&random::source(), text.as_bytes()).map_err(|_| IdentityError::Sign)?;
+        Ok(signature.as_ref().to_vec())
     }
 }

@@ -25,6 +25,7 @@ use crate::crypto::identity::Identity;
 use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::CvcStore;
+use crate::ledger::Ledger;
 use crate::store::StoreError;
 use crate::store::alerts::{self, AlertKind};
 
@@ -39,6 +40,8 @@ pub struct Vault {
     pub pool: PgPool,
     /// Durable writes.
     pub committer: Committer,
+    /// The access ledger's tree.
+    pub ledger: Ledger,
     /// Vouches for `sealing_keys`.
     pub identity: Identity,
     /// What browsers seal to.

@@ -13,6 +13,10 @@ pub enum AlertKind {
     SealedDataUnopenable,
     /// A wrapped key failed to unwrap.
     WrappedKeyUnopenable,
+    /// Rows of the access ledger stand in the default partition: their day had none of its own.
+    LedgerDayMissing,
+    /// The access ledger is not what this vault has signed.
+    LedgerInconsistent,
 }
 
 impl AlertKind {
@@ -21,6 +25,8 @@ impl AlertKind {
         match self {
             Self::SealedDataUnopenable => "sealed_data_unopenable",
             Self::WrappedKeyUnopenable => "wrapped_key_unopenable",
+            Self::LedgerDayMissing => "ledger_day_missing",
+            Self::LedgerInconsistent => "ledger_inconsistent",
         }
     }
 }

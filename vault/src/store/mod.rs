@@ -3,8 +3,11 @@
 pub mod alerts;
 pub mod attempts;
 pub mod cards;
+pub mod checkpoints;
 pub mod deks;
 pub mod keks;
+pub mod ledger_heads;
+pub mod ledger_tiles;
 pub mod openings;
 
 /// What the database says went wrong. Its message never holds a value of ours: all values are bound parameters.

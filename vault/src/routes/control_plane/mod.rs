@@ -1,5 +1,6 @@
 //! What the console may ask, one file for each subject. No card data beyond what the ledger names: records, never numbers.
 
+mod ledger;
 mod openings;
 mod status;
 
@@ -26,7 +27,7 @@ pub struct Control {
 
 /// The routes.
 pub fn router(control: Control) -> Router {
-    Router::new().merge(status::routes()).merge(openings::routes()).with_state(control)
+    Router::new().merge(status::routes()).merge(openings::routes()).merge(ledger::routes()).with_state(control)
 }
 
 /// An error on its way out: the code, and the status that goes with it.

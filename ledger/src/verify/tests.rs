@@ -1,0 +1,335 @@
+//! Exports, damaged in every way that one change can: each is named.
+
+use super::*;
+use crate::export::{Writer, put_row};
+use crate::note::origin_of;
+use crate::note::tests::Signer;
+use crate::opening::Opening;
+use crate::tree::Compact;
+use proptest::prelude::*;
+
+const ROWS: u64 = 60;
+/// A checkpoint after each of so many rows.
+const EVERY: u64 = 7;
+
+fn opening(sequence: u64) -> Opening {
+    Opening {
+        node: 0,
+        sequence,
+        at_us: 1_767_225_600_000_000 + i64::try_from(sequence).unwrap(),
+        actor: "gateway.kura.internal".to_owned(),
+        request: [1; 16],
+        merchant: [2; 16],
+        record: u128::from(sequence).to_be_bytes(),
+        class: "card".to_owned(),
+        records: 1,
+        fields: vec!["pan".to_owned()],
+        purpose: "authorize".to_owned(),
+        attempt: Some([4; 16]),
+    }
+}
+
+/// A ledger as it stands in a database, to be tampered with and then exported.
+#[derive(Clone)]
+struct Ledger {
+    rows: Vec<(Opening, Hash)>,
+    /// By size.
+    notes: Vec<(u64, String)>,
+}
+
+impl Ledger {
+    fn new(signer: &Signer) -> Self {
+        let rows = (1..=ROWS)
+            .map(opening)
+            .map(|row| {
+                let hash = row.leaf_hash();
+                (row, hash)
+            })
+            .collect();
+        let mut ledger = Self { rows, notes: Vec::new() };
+        ledger.sign(signer);
+        ledger
+    }
+
+    /// Signs the rows as they are now.
+    fn sign(&mut self, signer: &Signer) {
+        let mut tree = Compact::default();
+        self.notes.clear();
+        let total = u64::try_from(self.rows.len()).unwrap();
+        for (_, hash) in &self.rows {
+            tree.push(*hash);
+            if tree.size() % EVERY == 0 || tree.size() == total {
+                let checkpoint = Checkpoint { origin: origin_of(0), size: tree.size(), root: tree.root() };
+                self.notes.push((tree.size(), signer.note(&checkpoint)));
+            }
+        }
+    }
+
+    fn header(signer: &Signer, base: Compact) -> Header {
+        Header { origin: origin_of(0), identity: signer.public(), base }
+    }
+
+    /// As the runner exports it: each checkpoint behind the last row that it is about.
+    fn export(&self, signer: &Signer) -> Vec<u8> {
+        self.export_from(signer, Compact::default())
+    }
+
+    fn export_from(&self, signer: &Signer, base: Compact) -> Vec<u8> {
+        let from = base.size();
+        let mut writer = Writer::begin(Vec::new(), Kind::Export, &Self::header(signer, base)).unwrap();
+        let mut notes = self.notes.iter().filter(|(size, _)| *size > from).peekable();
+        for (row, hash) in self.rows.iter().filter(|(row, _)| row.sequence > from) {
+            while let Some((_, note)) = notes.next_if(|(size, _)| *size < row.sequence) {
+                writer.checkpoint(note).unwrap();
+            }
+            writer.row(hash, &row.encode()).unwrap();
+        }
+        notes.for_each(|(_, note)| writer.checkpoint(note).unwrap());
+        writer.end().unwrap()
+    }
+
+    fn witnessed(&self, signer: &Signer) -> Witnessed {
+        let header = Self::header(signer, Compact::default());
+        let mut writer = Writer::begin(Vec::new(), Kind::Witness, &header).unwrap();
+        self.notes.iter().for_each(|(_, note)| writer.checkpoint(note).unwrap());
+        let witnessed = Witnessed::read(writer.end().unwrap().as_slice()).unwrap();
+        assert_eq!(witnessed.findings, []);
+        witnessed
+    }
+}
+
+fn report(export: &[u8], expected: &Expected) -> Report {
+    verify(export, expected).unwrap()
+}
+
+fn found(export: &[u8]) -> Vec<Finding> {
+    report(export, &Expected::default()).findings
+}
+
+/// What nobody touched is fine: alone, with the identity, with the witness, from its beginning or from a later row.
+#[test]
+fn an_untouched_ledger_is_fine() {
+    let signer = Signer::new();
+    let ledger = Ledger::new(&signer);
+    let expected = Expected { identity: Some(signer.public()), witness: Some(ledger.witnessed(&signer)) };
+    let whole = report(&ledger.export(&signer), &expected);
+    assert_eq!(
+        (whole.findings.as_slice(), whole.rows, whole.checkpoints, whole.witnessed),
+        ([].as_slice(), ROWS, 9, 9)
+    );
+    let mut base = Compact::default();
+    ledger.rows.iter().take(20).for_each(|(_, hash)| base.push(*hash));
+    let part = report(&ledger.export_from(&signer, base), &expected);
+    assert_eq!((part.findings.as_slice(), part.rows, part.witnessed, part.witnessed_before), ([].as_slice(), 40, 7, 2));
+    assert_eq!(part.root, whole.root);
+}
+
+/// A row whose column was changed is named, and only it: the stored hashes still give the signed roots.
+#[test]
+fn an_altered_row_is_named() {
+    let signer = Signer::new();
+    let mut ledger = Ledger::new(&signer);
+    ledger.rows[29].0.actor = "nobody".to_owned();
+    assert_eq!(found(&ledger.export(&signer)), [Finding::Altered { sequence: 30 }]);
+}
+
+/// A row that was rewritten with its hash is narrowed down to the rows between two checkpoints.
+#[test]
+fn a_rewritten_row_is_narrowed_down() {
+    let signer = Signer::new();
+    let mut ledger = Ledger::new(&signer);
+    ledger.rows[29].0.actor = "nobody".to_owned();
+    ledger.rows[29].1 = ledger.rows[29].0.leaf_hash();
+    assert_eq!(found(&ledger.export(&signer)), [Finding::TreeDiffers { from: 29, to: 35 }]);
+}
+
+/// Removed, inserted, swapped rows are named; and rows that were removed and the rest renumbered.
+#[test]
+fn removed_inserted_and_reordered_rows_are_named() {
+    let signer = Signer::new();
+    let whole = Ledger::new(&signer);
+    let mut removed = whole.clone();
+    removed.rows.drain(29..32);
+    assert_eq!(found(&removed.export(&signer)), [Finding::Missing { from: 30, to: 32 }]);
+    let mut doubled = whole.clone();
+    doubled.rows.insert(30, whole.rows[29].clone());
+    assert_eq!(found(&doubled.export(&signer)), [Finding::Duplicate { sequence: 30 }]);
+    let mut swapped = whole.clone();
+    swapped.rows.swap(29, 30);
+    assert_eq!(found(&swapped.export(&signer)), [Finding::Reordered { sequence: 30, after: 31 }]);
+    let mut renumbered = whole.clone();
+    renumbered.rows.remove(29);
+    for (row, hash) in &mut renumbered.rows[29..] {
+        row.sequence -= 1;
+        *hash = row.leaf_hash();
+    }
+    assert_eq!(
+        found(&renumbered.export(&signer)),
+        [Finding::TreeDiffers { from: 29, to: 35 }, Finding::Missing { from: 60, to: 60 }]
+    );
+    let mut added = whole.clone();
+    let row = opening(ROWS + 1);
+    added.rows.push((row.clone(), row.leaf_hash()));
+    assert_eq!(found(&added.export(&signer)), [Finding::Uncovered { from: 61, to: 61 }]);
+    let mut shortened = whole.clone();
+    shortened.rows.truncate(40);
+    assert_eq!(
+        found(&shortened.export(&signer)),
+        [Finding::Missing { from: 41, to: 60 }, Finding::Uncovered { from: 36, to: 40 }]
+    );
+}
+
+/// Whoever holds the identity's private key can sign another history; the witness's own checkpoints contradict it, and only
+/// they.
+#[test]
+fn a_fork_is_named_by_the_witness_alone() {
+    let signer = Signer::new();
+    let ledger = Ledger::new(&signer);
+    let mut fork = ledger.clone();
+    fork.rows[29].0.actor = "nobody".to_owned();
+    fork.rows[29].1 = fork.rows[29].0.leaf_hash();
+    fork.sign(&signer);
+    assert_eq!(found(&fork.export(&signer)), []);
+    let expected = Expected { identity: None, witness: Some(ledger.witnessed(&signer)) };
+    let findings = report(&fork.export(&signer), &expected).findings;
+    assert!(matches!(findings.as_slice(), [Finding::Forked { from: 29, to: 35, .. }]), "{findings:?}");
+    let mut shorter = ledger.clone();
+    shorter.rows.truncate(50);
+    shorter.sign(&signer);
+    let findings = report(&shorter.export(&signer), &expected).findings;
+    assert_eq!(findings, [Finding::WitnessSawMore { rows: 50, witnessed: 60 }]);
+}
+
+/// Another key signs for nobody: with the identity pinned every checkpoint is refused.
+#[test]
+fn another_identity_vouches_for_nothing() {
+    let (signer, other) = (Signer::new(), Signer::new());
+    let mut ledger = Ledger::new(&signer);
+    ledger.rows[29].0.actor = "nobody".to_owned();
+    ledger.rows[29].1 = ledger.rows[29].0.leaf_hash();
+    ledger.sign(&other);
+    assert_eq!(found(&ledger.export(&other)), [], "consistent in itself");
+    let pinned = Expected { identity: Some(signer.public()), witness: None };
+    let findings = report(&ledger.export(&other), &pinned).findings;
+    assert_eq!(findings.first(), Some(&Finding::OtherIdentity));
+    assert!(findings.contains(&Finding::Unsigned { size: Some(60), error: NoteError::BadSignature }));
+    assert_eq!(findings.last(), Some(&Finding::Uncovered { from: 1, to: 60 }));
+}
+
+/// One change to a ledger.
+#[derive(Debug, Clone)]
+enum Change {
+    Column(u8),
+    ColumnAndHash(u8),
+    StoredHash,
+    Drop,
+    Insert,
+    Swap(prop::sample::Index),
+    DropNote,
+    SwapNotes,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        (0..12_u8).prop_map(Change::Column),
+        (0..12_u8).prop_map(Change::ColumnAndHash),
+        Just(Change::StoredHash),
+        Just(Change::Drop),
+        Just(Change::Insert),
+        any::<prop::sample::Index>().prop_map(Change::Swap),
+        Just(Change::DropNote),
+        Just(Change::SwapNotes),
+    ]
+}
+
+fn alter(row: &mut Opening, column: u8) {
+    match column {
+        0 => row.node += 1,
+        1 => row.sequence += 1000,
+        2 => row.at_us -= 1,
+        3 => row.actor.clear(),
+        4 => row.request = [9; 16],
+        5 => row.merchant = [9; 16],
+        6 => row.record = [9; 16],
+        7 => row.class = "emoney".to_owned(),
+        8 => row.records += 1,
+        9 => row.fields.push("holder".to_owned()),
+        10 => row.purpose = "refund".to_owned(),
+        _ => row.attempt = None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Any one change of the ledger's rows or checkpoints is found, in the export alone or with the witness beside it.
+    #[test]
+    fn any_change_is_found(at in any::<prop::sample::Index>(), change in change()) {
+        let signer = Signer::new();
+        let whole = Ledger::new(&signer);
+        let mut ledger = whole.clone();
+        let row = at.index(ledger.rows.len());
+        let note = at.index(ledger.notes.len() - 1);
+        match change.clone() {
+            Change::Column(column) => alter(&mut ledger.rows[row].0, column),
+            Change::ColumnAndHash(column) => {
+                alter(&mut ledger.rows[row].0, column);
+                ledger.rows[row].1 = ledger.rows[row].0.leaf_hash();
+            }
+            Change::StoredHash => ledger.rows[row].1 = leaf_hash(b"another"),
+            Change::Drop => drop(ledger.rows.remove(row)),
+            Change::Insert => {
+                let copy = ledger.rows[row].clone();
+                ledger.rows.insert(row, copy);
+            }
+            Change::Swap(with) => {
+                let with = with.index(ledger.rows.len());
+                prop_assume!(with != row);
+                ledger.rows.swap(row, with);
+            }
+            Change::DropNote => drop(ledger.notes.remove(note)),
+            Change::SwapNotes => ledger.notes.swap(note, note + 1),
+        }
+        let alone = found(&ledger.export(&signer));
+        let witness = Expected { identity: None, witness: Some(whole.witnessed(&signer)) };
+        let witnessed = report(&ledger.export(&signer), &witness).findings;
+        // A checkpoint that is left out, or comes in another order, leaves the rows as they are; those it was about are
+        // vouched for by the next one.
+        let rows_are_untouched = matches!(change, Change::DropNote | Change::SwapNotes);
+        prop_assert!(rows_are_untouched || !alone.is_empty(), "{:?}", change);
+        prop_assert!(rows_are_untouched || !witnessed.is_empty());
+        prop_assert!(rows_are_untouched || names(&alone, ledger.rows.get(row).map_or(ROWS, |(row, _)| row.sequence), row), "{:?} {:?}", change, alone);
+    }
+
+    /// Any changed byte of the file, any cut, anything added: found, or the file can't be read at all.
+    #[test]
+    fn any_change_of_the_file_is_found(at in any::<prop::sample::Index>(), bit in 0..8_u8, extra in any::<u8>()) {
+        let signer = Signer::new();
+        let export = Ledger::new(&signer).export(&signer);
+        let at = at.index(export.len());
+        let mut changed = export.clone();
+        changed[at] ^= 1 << bit;
+        prop_assert!(verify(changed.as_slice(), &Expected::default()).is_ok_and(|report| report.is_intact()) == false, "byte {}", at);
+        prop_assert!(verify(&export[..at], &Expected::default()).is_ok_and(|report| report.is_intact()) == false, "cut at {}", at);
+        changed.clone_from(&export);
+        changed.push(extra);
+        prop_assert!(!found(&changed).is_empty());
+        let row = opening(3);
+        changed.clone_from(&export);
+        put_row(&mut changed, &row.leaf_hash(), &row.encode());
+        prop_assert_eq!(found(&changed), [Finding::Trailing]);
+    }
+}
+
+/// Whether a finding names the row that was touched, or a range that it is in. (`index` is its place, 0 for the first.)
+fn names(findings: &[Finding], sequence: u64, index: usize) -> bool {
+    let place = u64::try_from(index).unwrap() + 1;
+    let in_range = |from: u64, to: u64| (from..=to).contains(&sequence) || (from..=to).contains(&place);
+    findings.iter().any(|finding| match finding {
+        Finding::Altered { sequence: named } | Finding::Duplicate { sequence: named } => in_range(*named, *named),
+        Finding::ForeignRow { sequence: named, .. } => in_range(*named, *named),
+        Finding::Reordered { sequence: named, after } => in_range(*named, *after),
+        Finding::Missing { from, to } | Finding::TreeDiffers { from, to } => in_range(*from, *to),
+        _ => false,
+    })
+}
