@@ -21,11 +21,11 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The gateway's control plane.
     pub gateway: PeerConfig,
-    /// The vault's control plane.
+    /// The vault's control plane: that of node 0.
     pub vault: PeerConfig,
-    /// Those of its other nodes.
+    /// Those of its other nodes, in the order of their numbers.
     #[serde(default)]
-    pub more_vaults: Vec<PeerConfig>,
+    pub further_vaults: Vec<PeerConfig>,
     /// The vault's identity as browsers have it pinned: whose signatures the witness accepts.
     pub vault_identity: String,
     /// How the vault's access ledgers are witnessed.

@@ -110,8 +110,8 @@ impl VaultNode {
 #[derive(Clone)]
 pub struct Control {
     gateway: Peer,
-    vault: Peer,
-    vault_nodes: Vec<VaultNode>,
+    /// By number; there is always one.
+    vaults: Vec<VaultNode>,
 }
 
 impl Control {
@@ -123,17 +123,16 @@ impl Control {
         let node = |peer: &PeerConfig| {
             Ok(VaultNode { address: peer.address.to_string(), peer: Peer::new::<Vault>(&config.tls, peer)? })
         };
-        let nodes = [&config.vault].into_iter().chain(&config.more_vaults);
+        let nodes = [&config.vault].into_iter().chain(&config.further_vaults);
         Ok(Self {
             gateway: Peer::new::<Gateway>(&config.tls, &config.gateway)?,
-            vault: Peer::new::<Vault>(&config.tls, &config.vault)?,
-            vault_nodes: nodes.map(node).collect::<Result<_, TlsError>>()?,
+            vaults: nodes.map(node).collect::<Result<_, TlsError>>()?,
         })
     }
 
     /// Each node of the vault.
     pub fn vault_nodes(&self) -> &[VaultNode] {
-        &self.vault_nodes
+        &self.vaults
     }
 
     /// One page of payments.
@@ -169,7 +168,16 @@ impl Control {
             return Ok(Vec::new());
         }
         let attempts: Vec<String> = attempts.iter().map(ToString::to_string).collect();
-        self.vault.read(PATH_OPENINGS, &OpeningQuery { attempts: attempts.join(",") }).await
+        let query = OpeningQuery { attempts: attempts.join(",") };
+        // All nodes read the same ledger, so whichever is there will do.
+        let mut last = ControlError::Malformed { zone: Vault::NAME };
+        for vault in &self.vaults {
+            match vault.peer.read(PATH_OPENINGS, &query).await {
+                Err(error @ ControlError::Unreachable { .. }) => last = error,
+                answer => return answer,
+            }
+        }
+        Err(last)
     }
 
     /// What the gateway says of itself.
@@ -180,12 +188,21 @@ impl Control {
         self.gateway.read(PATH_STATUS, &()).await
     }
 
-    /// What the vault says of itself.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    pub async fn vault_status(&self) -> Result<ServiceStatus, ControlError> {
-        self.vault.read(PATH_STATUS, &()).await
+    /// What each of the vault's nodes says of itself, asked at the same time.
+    pub async fn vault_statuses(&self) -> Vec<Result<ServiceStatus, ControlError>> {
+        let asked: Vec<_> = self
+            .vaults
+            .iter()
+            .map(|vault| {
+                let vault = vault.clone();
+                tokio::spawn(async move { vault.peer.read(PATH_STATUS, &()).await })
+            })
+            .collect();
+        let mut said = Vec::with_capacity(asked.len());
+        for answer in asked {
+            said.push(answer.await.unwrap_or(Err(ControlError::Malformed { zone: Vault::NAME })));
+        }
+        said
     }
 }
 

@@ -35,6 +35,13 @@ impl Options {
         self
     }
 
+    /// With so many vault nodes: `vault`, `vault-1`, …
+    #[must_use]
+    pub fn vault_nodes(mut self, count: u8) -> Self {
+        self.arguments.extend(["--vault-nodes".to_owned(), count.to_string()]);
+        self
+    }
+
     /// A service that dies is started again.
     #[must_use]
     pub fn restart(mut self) -> Self {
@@ -287,6 +294,10 @@ impl Stack {
             "fronts" => is_healthy(&run.fronts),
             "networks" => is_healthy(&run.networks),
             "vault" => std::net::TcpStream::connect(run.vault_data_plane).is_ok(),
+            node if node.starts_with("vault-") => {
+                let vault = run.vaults.iter().find(|vault| node.ends_with(&format!("-{}", vault.node)));
+                std::net::TcpStream::connect(vault.expect("a node that was started").data_plane).is_ok()
+            }
             "postgres-vault" => self.psql("vault", "postgres", "SELECT 1").is_ok(),
             "postgres-main" => self.psql("gateway", "postgres", "SELECT 1").is_ok(),
             other => panic!("no process is called {other}"),

@@ -12,6 +12,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use crate::guard::Permitted;
 use crate::ledger::recover::recover;
 use crate::ledger::{Growing, LedgerError};
 use crate::store::attempts::{AttemptRow, Decision};
@@ -58,12 +59,21 @@ pub enum Inserted {
     KeyRetired,
 }
 
+/// What became of an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// It is on record.
+    Now,
+    /// Another one came first, or it is being taken back: nothing was written.
+    Before,
+}
+
 /// An attempt to begin: one row, its ledger row, and the single-use token that it uses up.
 pub struct NewAttempt {
     /// The row.
     pub attempt: AttemptRow,
     /// The opening that it needs; node and sequence are filled in by the writer.
-    pub opening: Option<OpeningRow>,
+    pub opening: Option<Permitted>,
     /// Whether the card's `tok_` is used up by it.
     pub spends_token: bool,
 }
@@ -71,8 +81,8 @@ pub struct NewAttempt {
 enum Write {
     Card(Box<CardRow>, oneshot::Sender<Result<Inserted, VaultErrorCode>>),
     Begin(Box<NewAttempt>, oneshot::Sender<Result<Begun, VaultErrorCode>>),
-    Decide(Box<Decision>, oneshot::Sender<Result<(), VaultErrorCode>>),
-    Open(Box<OpeningRow>, oneshot::Sender<Result<LedgerReceipt, VaultErrorCode>>),
+    Decide(Box<Decision>, oneshot::Sender<Result<Decided, VaultErrorCode>>),
+    Open(Box<Permitted>, oneshot::Sender<Result<LedgerReceipt, VaultErrorCode>>),
 }
 
 /// The sending end, for everybody.
@@ -110,7 +120,7 @@ impl Committer {
     ///
     /// # Errors
     /// `Overloaded` before anything was done; `Internal` when the database failed.
-    pub async fn open(&self, opening: OpeningRow) -> Result<LedgerReceipt, VaultErrorCode> {
+    pub async fn open(&self, opening: Permitted) -> Result<LedgerReceipt, VaultErrorCode> {
         self.send(|done| Write::Open(Box::new(opening), done)).await
     }
 
@@ -119,7 +129,7 @@ impl Committer {
     ///
     /// # Errors
     /// `Internal` when the database failed; the outcome is then unknown to everyone but the network.
-    pub async fn decide(&self, decision: Decision) -> Result<(), VaultErrorCode> {
+    pub async fn decide(&self, decision: Decision) -> Result<Decided, VaultErrorCode> {
         let (done, answer) = oneshot::channel();
         let write = Write::Decide(Box::new(decision), done);
         self.queue.send(write).await.map_err(|_| VaultErrorCode::Internal)?;
@@ -176,13 +186,13 @@ impl Writer {
                 }
             }
         };
-        let Written { refused, begun, edge } = written;
+        let Written { refused, begun, decided, edge } = written;
         if let Some(edge) = edge {
             self.published.send_replace(Arc::clone(&edge));
             self.edge = Some(edge);
         }
         let mut begun = begun.into_iter();
-        writes.into_iter().for_each(|write| write.succeed(&refused, &mut begun));
+        writes.into_iter().for_each(|write| write.succeed(&refused, &decided, &mut begun));
         Ok(())
     }
 
@@ -218,7 +228,7 @@ impl Writer {
             // A single statement is its own transaction, and saves two round trips.
             let mut connection = self.pool.acquire().await?;
             let refused = insert_cards(&mut connection, &new_cards).await?;
-            return Ok(Written { refused, begun: Vec::new(), edge: None });
+            return Ok(Written { refused, begun: Vec::new(), decided: Vec::new(), edge: None });
         }
         let before = self.known_edge().await?;
         let mut connection = self.pool.acquire().await?;
@@ -227,10 +237,11 @@ impl Writer {
         let (begun, mut ledger) = begin_all(&mut transaction, &new_attempts).await?;
         ledger.extend(openings.into_iter().cloned());
         let edge = self.append(&mut transaction, ledger, &before).await?;
-        if !decisions.is_empty() {
-            attempts::decide_all(&mut transaction, &decisions).await?;
-        }
-        self.in_doubt = Some(Written { refused, begun, edge });
+        let decided = match decisions.as_slice() {
+            [] => Vec::new(),
+            decisions => attempts::decide_all(&mut transaction, decisions).await?,
+        };
+        self.in_doubt = Some(Written { refused, begun, decided, edge });
         transaction.commit().await?;
         self.in_doubt.take().ok_or(LedgerError::HeadMoved)
     }
@@ -289,8 +300,8 @@ async fn begin_all(
         } else if let Some(place) = inserted.iter().position(|id| *id == new.attempt.id) {
             inserted.swap_remove(place);
             Begun::New(new.opening.as_ref().map(|opening| {
-                ledger.push(opening.clone());
-                LedgerReceipt { record: opening.record_id }
+                ledger.push(opening.row().clone());
+                LedgerReceipt { record: opening.row().record_id }
             }))
         } else {
             Begun::Existing
@@ -305,6 +316,8 @@ struct Written {
     refused: Vec<Uuid>,
     /// What became of each attempt, in order.
     begun: Vec<Begun>,
+    /// Attempts whose outcome was written.
+    decided: Vec<Uuid>,
     /// The tree, if it grew.
     edge: Option<Arc<Edge>>,
 }
@@ -337,16 +350,19 @@ impl Write {
     }
 
     fn opening(&self) -> Option<&OpeningRow> {
-        if let Self::Open(opening, _) = self { Some(opening) } else { None }
+        if let Self::Open(opening, _) = self { Some(opening.row()) } else { None }
     }
 
     /// Tells whoever waits, if they still do.
-    fn succeed(self, refused: &[Uuid], begun: &mut impl Iterator<Item = Begun>) {
+    fn succeed(self, refused: &[Uuid], decided: &[Uuid], begun: &mut impl Iterator<Item = Begun>) {
         match self {
             Self::Card(card, done) if refused.contains(&card.id) => drop(done.send(Ok(Inserted::KeyRetired))),
             Self::Card(_, done) => drop(done.send(Ok(Inserted::Done))),
-            Self::Decide(_, done) => drop(done.send(Ok(()))),
-            Self::Open(opening, done) => drop(done.send(Ok(LedgerReceipt { record: opening.record_id }))),
+            Self::Decide(decision, done) => {
+                let now = decided.contains(&decision.id);
+                let _ = done.send(Ok(if now { Decided::Now } else { Decided::Before }));
+            }
+            Self::Open(opening, done) => drop(done.send(Ok(LedgerReceipt { record: opening.row().record_id }))),
             Self::Begin(_, done) => drop(done.send(begun.next().ok_or(VaultErrorCode::Internal))),
         }
     }

@@ -16,6 +16,8 @@ pub mod crypto;
 pub mod cvc_store;
 pub mod domain;
 pub mod ledger;
+pub mod guard;
+pub mod memory;
 pub mod routes;
 pub mod serve;
 pub mod store;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use kura_platform::tls::{TlsConfig, Vault};
+use kura_platform::tls::{Gateway, TlsConfig, Vault};
 use kura_wire::control::ControlErrorBody;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ struct RunFile {
 
 #[derive(Debug, Deserialize)]
 struct ControlPlanes {
+    gateway: SocketAddr,
     vault: SocketAddr,
 }
 
@@ -37,6 +38,8 @@ struct TlsDirectories {
 pub(crate) struct Control {
     http: reqwest::Client,
     base: String,
+    /// The gateway's control plane, for what both must know.
+    gateway: (reqwest::Client, String),
     json: bool,
 }
 
@@ -55,7 +58,9 @@ impl Control {
         let tls = TlsConfig { certificate: file("certificate.pem"), private_key: file("key.pem"), ca: file("ca.pem") };
         let address = run.control.vault;
         let http = tls.http_client::<Vault>(address, ANSWER_WITHIN)?;
-        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), json })
+        let gateway = run.control.gateway;
+        let gateway = (tls.http_client::<Gateway>(gateway, ANSWER_WITHIN)?, TlsConfig::base_url::<Gateway>(gateway));
+        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), gateway, json })
     }
 
     /// Whether programs read the output.
@@ -77,6 +82,14 @@ impl Control {
     pub(crate) async fn bytes(&self, path: &str, query: &impl Serialize) -> Result<Vec<u8>> {
         let response = sent(self.http.get(format!("{}{path}", self.base)).query(query)).await?;
         Ok(response.bytes().await.context("the vault's answer was cut off")?.to_vec())
+    }
+
+    /// `POST` to the gateway's control plane, which says only whether it did it.
+    pub(super) async fn post_to_gateway(&self, path: &str, body: &impl Serialize) -> Result<()> {
+        let (http, base) = &self.gateway;
+        let request = http.post(format!("{base}{path}")).json(body);
+        let status = request.send().await.context("the gateway's control plane can't be reached")?.status();
+        if status.is_success() { Ok(()) } else { bail!("the gateway refused ({status})") }
     }
 
     /// Prints an answer: as JSON where that is wanted, else as `text` puts it.

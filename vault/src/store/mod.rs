@@ -2,9 +2,12 @@
 
 pub mod alerts;
 pub mod attempts;
+pub mod budget_windows;
+pub mod canaries;
 pub mod cards;
 pub mod checkpoints;
 pub mod deks;
+pub mod freezes;
 pub mod keks;
 pub mod ledger_heads;
 pub mod ledger_tiles;
