@@ -11,7 +11,7 @@ use std::time::Duration;
 use kura_platform::tls::{TlsConfig, TlsError, Vault};
 use kura_wire::sealed_box::SignedKeySet;
 use kura_wire::vault::{
-    Attach, Authorize, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_REFUND, PATH_RESOLVE,
+    Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE, PATH_REFUND, PATH_RESOLVE,
     PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard, Tokenize, Tokenized,
     VaultErrorBody, VaultErrorCode,
 };
@@ -124,6 +124,14 @@ impl VaultClient {
     /// [`VaultFailure`].
     pub async fn attach(&self, ask: &Attach) -> Result<Tokenized, VaultFailure> {
         self.post(PATH_ATTACH, ask).await
+    }
+
+    /// What may be known of an imported card.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn describe(&self, ask: &Describe) -> Result<Tokenized, VaultFailure> {
+        self.post(PATH_DESCRIBE, ask).await
     }
 
     /// Asks for money. Send one attempt once.

@@ -23,6 +23,8 @@ use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::{CAPACITY, CvcStore};
 use crate::domain::{InFlight, Vault};
+use crate::inventory::KeyFiles;
+use crate::rotation;
 use crate::routes::control_plane::{self, Control};
 use crate::routes::{Failure, data_plane};
 
@@ -44,6 +46,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let control = listen::bind(config.control_plane)?;
     let handle = listen::handle_until_signal();
     tokio::spawn(keep_up(Arc::clone(&vault)));
+    tokio::spawn(rotation::watch(Arc::clone(&vault)));
     let data_routes = guarded(data_plane::router(Arc::clone(&vault)));
     let control_routes = guarded(control_plane::router(Control { vault, health: health.clone() }));
     health.set_ready(true);
@@ -72,6 +75,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         acquirer_test: start(&config.acquirer.test)?,
         acquirer_live: start(&config.acquirer.live)?,
         in_flight: InFlight::default(),
+        key_files: KeyFiles::of(config)?,
         identity,
         pool,
     })

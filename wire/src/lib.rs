@@ -8,6 +8,9 @@
 pub mod card;
 pub mod control;
 pub mod ids;
+pub mod import;
+pub mod keys;
 pub mod money;
+pub mod rotation;
 pub mod sealed_box;
 pub mod vault;

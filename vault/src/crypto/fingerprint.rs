@@ -33,15 +33,32 @@ impl Fingerprints {
     /// # Errors
     /// [`KeyError::Provider`] when the key can't be derived.
     pub fn for_merchant(&self, merchant: MerchantId, pan: &Pan) -> Result<String, KeyError> {
-        let key = derive(&self.root, &[b"merchant fingerprint", merchant.as_bytes()])?;
-        let tag = hmac::sign(&key, pan.reveal_to_sealer());
-        let head = tag.as_ref().get(..MERCHANT_FINGERPRINT_LEN).unwrap_or_default();
-        Ok(BASE32_NOPAD.encode(head).to_ascii_lowercase())
+        Ok(self.of_merchant(merchant)?.print(pan))
+    }
+
+    /// The key of one merchant's fingerprints, derived once for many cards.
+    ///
+    /// # Errors
+    /// [`KeyError::Provider`] when the key can't be derived.
+    pub fn of_merchant(&self, merchant: MerchantId) -> Result<MerchantFingerprints, KeyError> {
+        derive(&self.root, &[b"merchant fingerprint", merchant.as_bytes()]).map(MerchantFingerprints)
     }
 
     /// Never leaves the vault: 32 bytes.
     pub fn vault_wide(&self, pan: &Pan) -> Vec<u8> {
         hmac::sign(&self.vault_wide, pan.reveal_to_sealer()).as_ref().to_vec()
+    }
+}
+
+/// Makes one merchant's fingerprints.
+pub struct MerchantFingerprints(hmac::Key);
+
+impl MerchantFingerprints {
+    /// 16 letters.
+    pub fn print(&self, pan: &Pan) -> String {
+        let tag = hmac::sign(&self.0, pan.reveal_to_sealer());
+        let head = tag.as_ref().get(..MERCHANT_FINGERPRINT_LEN).unwrap_or_default();
+        BASE32_NOPAD.encode(head).to_ascii_lowercase()
     }
 }
 

@@ -4,8 +4,12 @@ pub mod alerts;
 pub mod attempts;
 pub mod cards;
 pub mod deks;
+pub mod imports;
+pub mod inventory;
 pub mod keks;
 pub mod openings;
+pub mod reseal;
+pub mod rotations;
 
 /// What the database says went wrong. Its message never holds a value of ours: all values are bound parameters.
 pub type StoreError = sqlx::Error;

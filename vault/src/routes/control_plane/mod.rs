@@ -1,6 +1,9 @@
 //! What the console may ask, one file for each subject. No card data beyond what the ledger names: records, never numbers.
 
+mod imports;
+mod keys;
 mod openings;
+mod rotations;
 mod status;
 
 use std::sync::Arc;
@@ -26,7 +29,13 @@ pub struct Control {
 
 /// The routes.
 pub fn router(control: Control) -> Router {
-    Router::new().merge(status::routes()).merge(openings::routes()).with_state(control)
+    Router::new()
+        .merge(status::routes())
+        .merge(openings::routes())
+        .merge(rotations::routes())
+        .merge(keys::routes())
+        .merge(imports::routes())
+        .with_state(control)
 }
 
 /// An error on its way out: the code, and the status that goes with it.
@@ -59,6 +68,7 @@ impl IntoResponse for Refusal {
             ControlCode::Malformed => StatusCode::BAD_REQUEST,
             ControlCode::NotFound => StatusCode::NOT_FOUND,
             ControlCode::Conflict => StatusCode::CONFLICT,
+            ControlCode::SealingKeyExpired | ControlCode::BoxUnopenable => StatusCode::UNPROCESSABLE_ENTITY,
             ControlCode::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
             ControlCode::Sealed | ControlCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ControlCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
