@@ -12,9 +12,9 @@ use kura_platform::tls::{TlsConfig, TlsError};
 use kura_wire::ids::NodeId;
 use kura_wire::sealed_box::{SignedKeySet, node_of_key};
 use kura_wire::vault::{
-    Attach, Authorize, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_REFUND, PATH_RESOLVE,
-    PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard, Tokenize, Tokenized,
-    VaultErrorBody, VaultErrorCode,
+    Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE,
+    PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard,
+    Tokenize, Tokenized, VaultErrorBody, VaultErrorCode,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -153,6 +153,14 @@ impl VaultClient {
     /// [`VaultFailure`].
     pub async fn attach(&self, ask: &Attach) -> Result<Tokenized, VaultFailure> {
         self.post(Some(ask.token.node), PATH_ATTACH, ask).await
+    }
+
+    /// What may be known of an imported card.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn describe(&self, ask: &Describe) -> Result<Tokenized, VaultFailure> {
+        self.post(Some(ask.token.node), PATH_DESCRIBE, ask).await
     }
 
     /// Asks for money. Send one attempt once. The node in the token's hint holds the security code; when it is away another

@@ -24,6 +24,7 @@ use rustls::{
     SignatureScheme, version,
 };
 use serde::Deserialize;
+use time::OffsetDateTime;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -118,6 +119,17 @@ impl TlsConfig {
         let key = PrivateKeyDer::from_pem_file(&self.private_key)
             .map_err(|error| TlsError::File(self.private_key.clone(), error.to_string()))?;
         Ok((certificates(&self.certificate)?, key))
+    }
+
+    /// From when to when the certificate is valid.
+    ///
+    /// # Errors
+    /// [`TlsError::File`] when it can't be read.
+    pub fn validity(&self) -> Result<(OffsetDateTime, OffsetDateTime), TlsError> {
+        let fail = || TlsError::File(self.certificate.clone(), "not an X.509 certificate".to_owned());
+        let chain = certificates(&self.certificate)?;
+        let (_, parsed) = X509Certificate::from_der(chain.first().ok_or_else(fail)?).map_err(|_| fail())?;
+        Ok((parsed.validity().not_before.to_datetime(), parsed.validity().not_after.to_datetime()))
     }
 
     /// A server that only the zone `Z` can shake hands with.

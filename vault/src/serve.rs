@@ -24,8 +24,10 @@ use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::{CAPACITY, CvcStore, MAX_HELD};
 use crate::domain::{InFlight, Vault};
 use crate::guard::Guard;
-use crate::memory::Memory;
+use crate::inventory::KeyFiles;
 use crate::ledger::{Ledger, checkpoints, days};
+use crate::memory::Memory;
+use crate::rotation;
 use crate::routes::control_plane::{self, Control};
 use crate::routes::{Failure, data_plane};
 
@@ -55,6 +57,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(async move { watchful.guard.keep_looking().await });
     let ledger = vault.ledger.clone();
     let last = Arc::clone(&vault);
+    tokio::spawn(rotation::watch(Arc::clone(&vault)));
     let data_routes = guarded(data_plane::router(Arc::clone(&vault)));
     let control_routes = guarded(control_plane::router(Control { vault, health: health.clone() }));
     health.set_ready(true);
@@ -98,6 +101,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         in_flight: InFlight::default(),
         guard: Guard::start(pool.clone(), i16::try_from(config.node)?, &config.budgets).await?,
         memory,
+        key_files: KeyFiles::of(config)?,
         identity,
         pool,
     })

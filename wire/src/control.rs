@@ -184,6 +184,12 @@ pub enum ControlCode {
     /// The vault is sealed.
     #[error("the vault is sealed")]
     Sealed,
+    /// A box's key is unknown here, or its time is over: fetch the keys and seal anew.
+    #[error("the box's key expired or is unknown")]
+    SealingKeyExpired,
+    /// A box does not open for what it was sent for.
+    #[error("the sealed box does not open")]
+    BoxUnopenable,
     /// Too often; wait and try again.
     #[error("too many tries; wait a minute")]
     TooManyTries,

@@ -131,6 +131,15 @@ id!(
     PersonId, "per"
 );
 
+id!(
+    /// A rotation of keys.
+    RotationId, "rot"
+);
+id!(
+    /// A bulk load of cards.
+    ImportId, "imp"
+);
+
 /// A vault node, from 0 to 1023. Written in two letters inside tokens, so that the gateway knows which node holds the CVC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]

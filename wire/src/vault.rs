@@ -18,6 +18,8 @@ pub const PATH_TOKENIZE: &str = "/v1/tokenize";
 pub const PATH_TEST_CARD: &str = "/v1/test_card";
 /// `POST` [`Attach`], answers [`Tokenized`].
 pub const PATH_ATTACH: &str = "/v1/attach";
+/// `POST` [`Describe`], answers [`Tokenized`].
+pub const PATH_DESCRIBE: &str = "/v1/describe";
 /// `POST` [`Authorize`], answers [`Outcome`].
 pub const PATH_AUTHORIZE: &str = "/v1/authorize";
 /// `POST` [`FollowUp`], answers [`Outcome`].
@@ -71,6 +73,16 @@ pub struct Attach {
     /// Who asks.
     pub context: Context,
     /// A `tok_`.
+    pub token: CardToken,
+}
+
+/// Tell of an imported card what may be known of it: the gateway meets its token for the first time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Describe {
+    /// Who asks.
+    pub context: Context,
+    /// A `pm_`.
     pub token: CardToken,
 }
 

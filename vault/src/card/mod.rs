@@ -10,4 +10,4 @@ pub mod test_cards;
 pub use cvc::Cvc;
 pub use expiry::Expiry;
 pub use pan::Pan;
-pub use payload::{Card, read_card};
+pub use payload::{Card, read_card, read_holder};

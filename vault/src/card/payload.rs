@@ -45,14 +45,22 @@ struct Payload<'a> {
 /// The first rule that the card breaks, without a word of its data.
 pub fn read_card(plaintext: &[u8], now: OffsetDateTime) -> Result<Card, VaultErrorCode> {
     let payload: Payload<'_> = serde_json::from_slice(plaintext).map_err(|_| VaultErrorCode::CardMalformed)?;
-    let holder = payload.name.map(|name| Zeroizing::new(name.trim().to_owned())).filter(|name| !name.is_empty());
     let pan = Pan::parse(payload.number.as_bytes())?;
     let expiry = Expiry::parse(payload.exp_month, payload.exp_year, now)?;
     let cvc = payload.cvc.map(|cvc| Cvc::parse(cvc.as_bytes(), pan.brand())).transpose()?;
-    if holder.as_ref().is_some_and(|name| name.chars().count() > MAX_HOLDER_LEN || name.chars().any(char::is_control)) {
+    Ok(Card { pan, expiry, cvc, holder: read_holder(payload.name.as_deref())? })
+}
+
+/// A cardholder's name, if there is one.
+///
+/// # Errors
+/// `CardMalformed` for one that is too long or holds control characters.
+pub fn read_holder(name: Option<&str>) -> Result<Option<Zeroizing<String>>, VaultErrorCode> {
+    let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) else { return Ok(None) };
+    if name.chars().count() > MAX_HOLDER_LEN || name.chars().any(char::is_control) {
         return Err(VaultErrorCode::CardMalformed);
     }
-    Ok(Card { pan, expiry, cvc, holder })
+    Ok(Some(Zeroizing::new(name.to_owned())))
 }
 
 #[cfg(test)]

@@ -221,7 +221,13 @@ impl Deks {
 
     async fn unwrap(&self, merchant: MerchantId, class: DataClass, row: &DekRow) -> Result<Arc<FieldKey>, DekError> {
         let bound = binding(merchant, class, row.epoch);
-        let dek = match self.keks.unwrap(row.kek_version, &row.dek_wrapped, &bound).await {
+        let mut unwrapped = self.keks.unwrap(row.kek_version, &row.dek_wrapped, &bound).await;
+        if matches!(unwrapped, Err(KekError::Key(KeyError::UnknownVersion(_)))) {
+            // A KEK rotation overtook us: since the row was read, it was put under the next KEK, and the old one destroyed.
+            let now = deks::find(&self.pool, row.id).await?.ok_or(DekError::Unknown)?;
+            unwrapped = self.keks.unwrap(now.kek_version, &now.dek_wrapped, &bound).await;
+        }
+        let dek = match unwrapped {
             Err(error) => return Err(self.not_unwrapped(merchant, row, error).await?),
             Ok(dek) => dek,
         };

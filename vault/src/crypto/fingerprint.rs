@@ -35,10 +35,15 @@ impl Fingerprints {
     /// # Errors
     /// [`KeyError::Provider`] when the key can't be derived.
     pub fn for_merchant(&self, merchant: MerchantId, pan: &Pan) -> Result<String, KeyError> {
-        let key = derive(&self.root, &[b"merchant fingerprint", merchant.as_bytes()])?;
-        let tag = hmac::sign(&key, pan.reveal_to_sealer());
-        let head = tag.as_ref().get(..MERCHANT_FINGERPRINT_LEN).unwrap_or_default();
-        Ok(BASE32_NOPAD.encode(head).to_ascii_lowercase())
+        Ok(self.of_merchant(merchant)?.print(pan))
+    }
+
+    /// The key of one merchant's fingerprints, derived once for many cards.
+    ///
+    /// # Errors
+    /// [`KeyError::Provider`] when the key can't be derived.
+    pub fn of_merchant(&self, merchant: MerchantId) -> Result<MerchantFingerprints, KeyError> {
+        derive(&self.root, &[b"merchant fingerprint", merchant.as_bytes()]).map(MerchantFingerprints)
     }
 
     /// Never leaves the vault: 32 bytes.
@@ -49,6 +54,18 @@ impl Fingerprints {
     /// By which a canary's record is known again, and by nobody without the key: 32 bytes.
     pub fn canary(&self, record: &[u8; 16]) -> Vec<u8> {
         hmac::sign(&self.canaries, record).as_ref().to_vec()
+    }
+}
+
+/// Makes one merchant's fingerprints.
+pub struct MerchantFingerprints(hmac::Key);
+
+impl MerchantFingerprints {
+    /// 16 letters.
+    pub fn print(&self, pan: &Pan) -> String {
+        let tag = hmac::sign(&self.0, pan.reveal_to_sealer());
+        let head = tag.as_ref().get(..MERCHANT_FINGERPRINT_LEN).unwrap_or_default();
+        BASE32_NOPAD.encode(head).to_ascii_lowercase()
     }
 }
 

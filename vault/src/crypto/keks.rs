@@ -12,6 +12,7 @@ use sqlx::PgPool;
 
 use super::key_provider::{DekBytes, Kek, KeyError, KeyProvider, ProviderKind, random_key};
 use crate::store::StoreError;
+use crate::store::alerts::{self, AlertKind};
 use crate::store::keks::{self, KekRow};
 
 /// Why there is no KEK, or it did not do it.
@@ -98,7 +99,15 @@ impl Keks {
             let known = self.read().by_version.get(&row.version).cloned();
             let kek = match known {
                 Some(kek) => kek,
-                None => self.open_row(row)?,
+                None => match self.open_row(row) {
+                    Err(error) => {
+                        if matches!(error, KekError::Key(KeyError::Unwrap)) {
+                            self.raise_unopenable(None).await?;
+                        }
+                        return Err(error);
+                    }
+                    Ok(kek) => kek,
+                },
             };
             fresh.by_version.insert(row.version, kek);
             if row.state == "active" {
@@ -199,17 +208,36 @@ impl Keks {
         }
     }
 
-    /// Puts all secrets under the active KEK.
+    /// Puts all secrets under the active KEK. Gives how many don't unwrap: each is an alert and stays as it is.
     ///
     /// # Errors
     /// [`KekError`].
-    pub async fn rewrap_secrets(&self) -> Result<(), KekError> {
+    pub async fn rewrap_secrets(&self) -> Result<i64, KekError> {
+        let mut damaged = 0;
         for (name, row) in keks::list_secrets_under_others(&self.pool, self.active_version()).await? {
-            let secret = self.unwrap(row.kek_version, &row.secret_wrapped, &secret_binding(&name)).await?;
+            let secret = match self.unwrap(row.kek_version, &row.secret_wrapped, &secret_binding(&name)).await {
+                Err(KekError::Key(KeyError::Unwrap)) => {
+                    tracing::error!(name, "wrapped secret does not open");
+                    self.raise_unopenable(None).await?;
+                    damaged += 1;
+                    continue;
+                }
+                other => other?,
+            };
             let wrapped = self.wrap(&secret, &secret_binding(&name))?;
             keks::rewrap_secret(&self.pool, &name, row.kek_version, wrapped.kek_version, &wrapped.bytes).await?;
         }
-        Ok(())
+        Ok(damaged)
+    }
+
+    /// A wrapping that does not open was damaged or swapped: an alert.
+    ///
+    /// # Errors
+    /// [`KekError::Store`].
+    pub async fn raise_unopenable(&self, merchant: Option<uuid::Uuid>) -> Result<(), KekError> {
+        let kind = AlertKind::WrappedKeyUnopenable;
+        tracing::error!(alert = kind.as_str(), "a wrapped key does not open");
+        Ok(alerts::insert(&self.pool, clock::now(), kind, merchant, None, None).await?)
     }
 }
 

@@ -54,6 +54,11 @@ impl ProviderKind {
             Self::Pkcs11 => "pkcs11",
         }
     }
+
+    /// The kind of a word in the database.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::DevFile, Self::Shamir, Self::Pkcs11].into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 /// Makes and opens KEKs.

@@ -34,6 +34,17 @@ struct Held {
     published: SignedKeySet,
 }
 
+/// What a box was sealed to, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct BoxKey<'a> {
+    /// The key's id.
+    pub key_id: &'a str,
+    /// HPKE's encapsulated key, base64url.
+    pub enc: &'a str,
+    /// Unix milliseconds.
+    pub sealed_at_ms: i64,
+}
+
 struct Pair {
     public: SealingKey,
     private: PrivateKey,
@@ -84,19 +95,34 @@ impl SealingKeys {
         publishable_key: &str,
         now_ms: i64,
     ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
-        let pair = self.find(&sealed.key_id, now_ms).ok_or(VaultErrorCode::SealingKeyExpired)?;
-        let age_ms = now_ms.checked_sub(sealed.sealed_at_ms).ok_or(VaultErrorCode::BoxExpired)?;
+        let key = BoxKey { key_id: &sealed.key_id, enc: &sealed.enc, sealed_at_ms: sealed.sealed_at_ms };
+        let ciphertext = BASE64URL_NOPAD.decode(sealed.ciphertext.as_bytes());
+        let ciphertext = ciphertext.map_err(|_| VaultErrorCode::BoxUnopenable)?;
+        if ciphertext.len() > MAX_CIPHERTEXT_LEN {
+            return Err(VaultErrorCode::BoxUnopenable);
+        }
+        self.open_bound(key, &sealed.aad(publishable_key), &ciphertext, now_ms)
+    }
+
+    /// Opens what was sealed to one of these keys for this associated data. Its length is for the caller to limit.
+    ///
+    /// # Errors
+    /// `SealingKeyExpired`, `BoxExpired`, `BoxUnopenable`.
+    pub fn open_bound(
+        &self,
+        key: BoxKey<'_>,
+        aad: &[u8],
+        ciphertext: &[u8],
+        now_ms: i64,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
+        let pair = self.find(key.key_id, now_ms).ok_or(VaultErrorCode::SealingKeyExpired)?;
+        let age_ms = now_ms.checked_sub(key.sealed_at_ms).ok_or(VaultErrorCode::BoxExpired)?;
         if !(-MAX_CLOCK_SKEW_MS..=MAX_AGE_MS).contains(&age_ms) {
             return Err(VaultErrorCode::BoxExpired);
         }
         let unopenable = VaultErrorCode::BoxUnopenable;
-        let enc = BASE64URL_NOPAD.decode(sealed.enc.as_bytes()).map_err(|_| unopenable)?;
-        let ciphertext = BASE64URL_NOPAD.decode(sealed.ciphertext.as_bytes()).map_err(|_| unopenable)?;
-        if ciphertext.len() > MAX_CIPHERTEXT_LEN {
-            return Err(unopenable);
-        }
-        let aad = sealed.aad(publishable_key);
-        pair.private.open(HPKE_INFO, enc, &aad, &ciphertext).map_err(|_| unopenable)
+        let enc = BASE64URL_NOPAD.decode(key.enc.as_bytes()).map_err(|_| unopenable)?;
+        pair.private.open(HPKE_INFO, enc, aad, ciphertext).map_err(|_| unopenable)
     }
 
     fn find(&self, key_id: &str, now_ms: i64) -> Option<Arc<Pair>> {

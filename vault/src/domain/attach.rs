@@ -48,7 +48,7 @@ impl Vault {
     }
 }
 
-fn summary_of(card: &FoundCard) -> Result<CardSummary, VaultErrorCode> {
+pub(super) fn summary_of(card: &FoundCard) -> Result<CardSummary, VaultErrorCode> {
     let brands = [
         CardBrand::Amex,
         CardBrand::Diners,

@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod authorize;
 pub mod canaries;
+pub mod describe;
 pub mod follow_up;
 pub mod outcome;
 pub mod resolve;
@@ -20,19 +21,21 @@ use uuid::Uuid;
 use crate::acquirer::Acquirer;
 use crate::card::Pan;
 use crate::commit::{Committer, LedgerReceipt};
-use crate::crypto::field::{DataClass, Place, Sealed};
+use crate::crypto::field::{DataClass, FieldKey, Place, Sealed};
 use crate::crypto::identity::Identity;
 use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::CvcStore;
-use crate::ledger::Ledger;
 use crate::guard::Guard;
+use crate::inventory::KeyFiles;
+use crate::ledger::Ledger;
 use crate::memory::Memory;
 use crate::store::StoreError;
 use crate::store::alerts::{self, AlertKind};
+use crate::store::cards;
 
 /// The table that all cards are in; part of what their sealed values are bound to.
-const CARDS: &str = "cards";
+pub(crate) const CARDS: &str = "cards";
 
 /// All parts of a running vault node.
 pub struct Vault {
@@ -62,6 +65,8 @@ pub struct Vault {
     pub guard: Guard,
     /// How the process's memory is kept off disks.
     pub memory: Memory,
+    /// What is known of keys that lie in files.
+    pub key_files: KeyFiles,
 }
 
 impl Vault {
@@ -90,16 +95,20 @@ impl Vault {
         pan_sealed: Vec<u8>,
     ) -> Result<Pan, VaultErrorCode> {
         let record = *receipt.record().as_bytes();
-        let sealed = Sealed::from_column(pan_sealed);
         let place = Place { table: CARDS, column: "pan_sealed", record: &record, merchant, class: DataClass::Card };
-        let opened = match sealed.key_id() {
-            Some(key_id) => match keyring.deks.for_opening(merchant, DataClass::Card, key_id).await {
-                Ok(key) => key.open(place, &sealed).ok().and_then(|digits| Pan::parse(&digits).ok()),
-                Err(error) if error.is_unopenable() => None,
-                Err(error) => return Err(internal(&error)),
-            },
-            None => None,
-        };
+        let mut sealed = Sealed::from_column(pan_sealed);
+        let mut key = key_of(keyring, merchant, &sealed).await?;
+        if key.is_none()
+            && let Some(now) = cards::find_pan(&self.pool, receipt.record()).await.map_err(store_error)?
+        {
+            // A rotation may have put the row under its next key, and destroyed the old one, since the row was read.
+            let now = Sealed::from_column(now);
+            if now.key_id() != sealed.key_id() {
+                sealed = now;
+                key = key_of(keyring, merchant, &sealed).await?;
+            }
+        }
+        let opened = key.and_then(|key| key.open(place, &sealed).ok()).and_then(|digits| Pan::parse(&digits).ok());
         match opened {
             Some(pan) => Ok(pan),
             None => {
@@ -110,7 +119,7 @@ impl Vault {
     }
 
     /// Sealed data that does not open was damaged, moved or swapped: somebody must look.
-    async fn raise_unopenable(&self, merchant: MerchantId, record: Uuid, request: RequestId) {
+    pub(crate) async fn raise_unopenable(&self, merchant: MerchantId, record: Uuid, request: RequestId) {
         let kind = AlertKind::SealedDataUnopenable;
         let owner = Uuid::from_bytes(*merchant.as_bytes());
         let request = Uuid::from_bytes(*request.as_bytes());
@@ -126,6 +135,20 @@ impl Vault {
         if let Err(error) = self.sealing_keys.rotate(&self.identity, clock::now_ms()) {
             tracing::error!(%error, "sealing keys not rotated");
         }
+    }
+}
+
+/// The key that a value names; `None` when this merchant has no such key, or it does not unwrap.
+async fn key_of(
+    keyring: &Keyring,
+    merchant: MerchantId,
+    sealed: &Sealed,
+) -> Result<Option<Arc<FieldKey>>, VaultErrorCode> {
+    let Some(key_id) = sealed.key_id() else { return Ok(None) };
+    match keyring.deks.for_opening(merchant, DataClass::Card, key_id).await {
+        Ok(key) => Ok(Some(key)),
+        Err(error) if error.is_unopenable() => Ok(None),
+        Err(error) => Err(internal(&error)),
     }
 }
 

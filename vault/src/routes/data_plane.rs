@@ -7,7 +7,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use kura_platform::tls::{Gateway, Peer};
 use kura_wire::sealed_box::SignedKeySet;
-use kura_wire::vault::{self as wire, Attach, Authorize, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized};
+use kura_wire::vault::{
+    self as wire, Attach, Authorize, Describe, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized,
+};
 
 use super::{Body, Failure};
 use crate::domain::Vault;
@@ -23,6 +25,7 @@ pub fn router(vault: Arc<Vault>) -> Router {
         .route(wire::PATH_TOKENIZE, post(tokenize))
         .route(wire::PATH_TEST_CARD, post(test_card))
         .route(wire::PATH_ATTACH, post(attach))
+        .route(wire::PATH_DESCRIBE, post(describe))
         .route(wire::PATH_AUTHORIZE, post(authorize))
         .route(wire::PATH_CAPTURE, post(capture))
         .route(wire::PATH_VOID, post(void))
@@ -47,6 +50,10 @@ async fn test_card(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Bo
 
 async fn attach(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Attach>) -> Answer<Tokenized> {
     Ok(Json(vault.attach(peer, &request).await?))
+}
+
+async fn describe(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Describe>) -> Answer<Tokenized> {
+    Ok(Json(vault.describe(&request).await?))
 }
 
 async fn authorize(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Authorize>) -> Answer<Outcome> {

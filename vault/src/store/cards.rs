@@ -202,3 +202,39 @@ pub async fn list_models(pool: &PgPool, merchant: Uuid, livemode: bool) -> Resul
     .await?;
     Ok(rows.into_iter().map(|row| (row.bin, row.has_holder)).collect())
 }
+
+/// A card's sealed number as it is now.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn find_pan(pool: &PgPool, id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+    sqlx::query_scalar!("/* vault cards::find_pan */ SELECT pan_sealed FROM cards WHERE id = $1", id)
+        .fetch_optional(pool)
+        .await
+}
+
+/// A merchant's card that this node imported and that is a saved method: what its gateway has not heard of.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn find_imported(
+    pool: &PgPool,
+    id: Uuid,
+    merchant: Uuid,
+    livemode: bool,
+    node: i16,
+) -> Result<Option<FoundCard>, StoreError> {
+    sqlx::query_as!(
+        FoundCard,
+        "/* vault cards::find_imported */
+         SELECT id, pan_sealed, merchant_fingerprint, brand, bin, last_four, exp_month, exp_year, spent_by, saved_at
+         FROM cards
+         WHERE id = $1 AND merchant_id = $2 AND livemode = $3 AND imported_on = $4 AND saved_at IS NOT NULL",
+        id,
+        merchant,
+        livemode,
+        node
+    )
+    .fetch_optional(pool)
+    .await
+}

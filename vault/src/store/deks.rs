@@ -1,6 +1,6 @@
 //! Wrapped data encryption keys.
 
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -224,18 +224,26 @@ pub async fn rewrap(
     .map(drop)
 }
 
-/// The retired keys of all merchants.
+/// The retired keys of a merchant and class; of all of them for `None`.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn list_retired(pool: &PgPool) -> Result<Vec<i64>, StoreError> {
-    sqlx::query_scalar!("/* vault deks::list_retired */ SELECT id FROM deks WHERE state = 'retired' ORDER BY id")
-        .fetch_all(pool)
-        .await
+pub async fn list_retired(pool: &PgPool, merchant: Option<Uuid>, class: Option<&str>) -> Result<Vec<i64>, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault deks::list_retired */
+         SELECT id FROM deks
+         WHERE state = 'retired' AND ($1::uuid IS NULL OR merchant_id = $1) AND ($2::text IS NULL OR data_class = $2)
+         ORDER BY id",
+        merchant,
+        class
+    )
+    .fetch_all(pool)
+    .await
 }
 
-/// Those of these retired keys under which nobody can be inserting a row any more: every transaction that began before
-/// their retirement is over.
+/// Those of these retired keys under which nobody can be writing a row any more: every transaction that began before
+/// their retirement is over, and so is every statement that still sees them as active. The second is not in the first: a
+/// statement has its view of the database before it writes its first row, and a transaction number only then.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -243,11 +251,28 @@ pub async fn list_settled(pool: &PgPool, ids: &[i64]) -> Result<Vec<i64>, StoreE
     sqlx::query_scalar!(
         "/* vault deks::list_settled */
          SELECT id FROM deks WHERE id = ANY($1) AND state = 'retired'
-           AND retired_in < pg_snapshot_xmin(pg_current_snapshot())",
+           AND retired_in < pg_snapshot_xmin(pg_current_snapshot())
+           AND NOT EXISTS (
+               SELECT FROM pg_stat_activity
+               WHERE datname = current_database() AND age(backend_xmin) >= age(retired_in::xid))",
         ids
     )
     .fetch_all(pool)
     .await
+}
+
+/// Holds a key active until this transaction ends: who would retire it waits. False when it isn't active.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn hold_active(connection: &mut PgConnection, id: i64) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        "/* vault deks::hold_active */ SELECT id FROM deks WHERE id = $1 AND state = 'active' FOR SHARE",
+        id
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.is_some())
 }
 
 /// Destroys these retired keys: what was sealed under them is closed for good.

@@ -8,10 +8,14 @@ pub mod cards;
 pub mod checkpoints;
 pub mod deks;
 pub mod freezes;
+pub mod imports;
+pub mod inventory;
 pub mod keks;
 pub mod ledger_heads;
 pub mod ledger_tiles;
 pub mod openings;
+pub mod reseal;
+pub mod rotations;
 
 /// What the database says went wrong. Its message never holds a value of ours: all values are bound parameters.
 pub type StoreError = sqlx::Error;

@@ -3,7 +3,7 @@
 
 use kura_platform::clock;
 use kura_wire::ids::{CardToken, TokenUse};
-use kura_wire::vault::TestCard;
+use kura_wire::vault::{Describe, TestCard, VaultErrorCode};
 
 use crate::codes::Code;
 use crate::edge::call::Context;
@@ -11,6 +11,7 @@ use crate::edge::params::Params;
 use crate::error::{ApiError, ApiResult};
 use crate::store::cards::{self, Card};
 use crate::store::payment_intents::NamedCard;
+use crate::vault_client::VaultFailure;
 
 const MAX_TEST_NAME_LEN: usize = 40;
 
@@ -100,12 +101,30 @@ pub async fn find(context: &Context, name: &CardName) -> ApiResult<(NamedCard, C
         CardName::Token(token, _) => *token,
         CardName::Test(test_name, allows, _) => make_test_card(context, test_name, *allows, name.param()).await?,
     };
-    let card = cards::find(&context.app.pool, context.tenant(), token.record).await?;
-    let card = card.filter(|card| card.node == token.node).ok_or_else(|| missing(token.allows, name.param()))?;
+    let card = find_or_adopt(context, token).await?.ok_or_else(|| missing(token.allows, name.param()))?;
     if token.allows == TokenUse::Multi && card.saved_at.is_none() {
         return Err(ApiError::new(Code::PaymentMethodNotReusable).on(name.param()));
     }
     Ok((NamedCard { record: token.record, allows: token.allows }, card))
+}
+
+/// The merchant's card of this token. One that was imported into the vault is met here for the first time when its merchant
+/// names it; the vault tells of it to its own merchant alone.
+///
+/// # Errors
+/// The vault's, where only it can know.
+pub(super) async fn find_or_adopt(context: &Context, token: CardToken) -> ApiResult<Option<Card>> {
+    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let mut card = cards::find(pool, tenant, token.record).await?;
+    if card.is_none() && token.allows == TokenUse::Multi {
+        match context.app.vault.describe(&Describe { context: context.vault_context(), token }).await {
+            Ok(told) => cards::insert(pool, tenant, told.token, &told.card, clock::now()).await?,
+            Err(VaultFailure::Refused(VaultErrorCode::TokenUnknown)) => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        }
+        card = cards::find(pool, tenant, token.record).await?;
+    }
+    Ok(card.filter(|card| card.node == token.node))
 }
 
 async fn make_test_card(context: &Context, name: &str, allows: TokenUse, param: &'static str) -> ApiResult<CardToken> {

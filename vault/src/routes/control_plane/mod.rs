@@ -3,8 +3,11 @@
 mod alerts;
 mod canaries;
 mod freezes;
+mod imports;
+mod keys;
 mod ledger;
 mod openings;
+mod rotations;
 mod status;
 
 use std::sync::Arc;
@@ -37,6 +40,9 @@ pub fn router(control: Control) -> Router {
         .merge(alerts::routes())
         .merge(freezes::routes())
         .merge(canaries::routes())
+        .merge(rotations::routes())
+        .merge(keys::routes())
+        .merge(imports::routes())
         .with_state(control)
 }
 
@@ -70,6 +76,7 @@ impl IntoResponse for Refusal {
             ControlCode::Malformed => StatusCode::BAD_REQUEST,
             ControlCode::NotFound => StatusCode::NOT_FOUND,
             ControlCode::Conflict => StatusCode::CONFLICT,
+            ControlCode::SealingKeyExpired | ControlCode::BoxUnopenable => StatusCode::UNPROCESSABLE_ENTITY,
             ControlCode::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
             ControlCode::Sealed | ControlCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ControlCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
