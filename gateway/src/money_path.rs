@@ -75,7 +75,10 @@ impl Ending {
             Self::Reversed => End::Reversed,
             // The card itself was refused: there is no use in asking again with it.
             Self::Unsent(VaultFailure::Refused(
-                VaultErrorCode::TokenUsed | VaultErrorCode::TokenUnknown | VaultErrorCode::CardExpired,
+                VaultErrorCode::TokenUsed
+                | VaultErrorCode::TokenUnknown
+                | VaultErrorCode::CardExpired
+                | VaultErrorCode::ExposedCardRefused,
             )) => End::Reversed,
             Self::Unsent(_) => End::Unsent,
         }

@@ -15,6 +15,7 @@ pub mod config;
 pub mod crypto;
 pub mod cvc_store;
 pub mod domain;
+pub mod person;
 pub mod routes;
 pub mod serve;
 pub mod store;

@@ -22,7 +22,8 @@ use crate::crypto::key_provider::KeyProvider;
 use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::{CAPACITY, CvcStore};
-use crate::domain::{InFlight, Vault};
+use crate::domain::exposed::Watchlist;
+use crate::domain::{InFlight, Vault, sweep};
 use crate::routes::control_plane::{self, Control};
 use crate::routes::{Failure, data_plane};
 
@@ -44,6 +45,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let control = listen::bind(config.control_plane)?;
     let handle = listen::handle_until_signal();
     tokio::spawn(keep_up(Arc::clone(&vault)));
+    tokio::spawn(sweep::follow_other_nodes(Arc::clone(&vault)));
+    tokio::spawn(sweep::run(Arc::clone(&vault), config.sweeper.clone()));
     let data_routes = guarded(data_plane::router(Arc::clone(&vault)));
     let control_routes = guarded(control_plane::router(Control { vault, health: health.clone() }));
     health.set_ready(true);
@@ -72,6 +75,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         acquirer_test: start(&config.acquirer.test)?,
         acquirer_live: start(&config.acquirer.live)?,
         in_flight: InFlight::default(),
+        watchlist: Watchlist::new(config.refuse_exposed_cards),
         identity,
         pool,
     })

@@ -181,6 +181,12 @@ pub enum ControlCode {
     /// What it would change has changed meanwhile, or the same is already under way.
     #[error("in conflict with the present state")]
     Conflict,
+    /// What destroys was not confirmed with the id of what it destroys.
+    #[error("not confirmed: give the id of what is to be destroyed")]
+    NotConfirmed,
+    /// The sealed box does not open here: its key is over, or it was sealed for something else.
+    #[error("the sealed box does not open; fetch the keys anew")]
+    BoxUnopenable,
     /// The vault is sealed.
     #[error("the vault is sealed")]
     Sealed,

@@ -7,7 +7,11 @@
 
 pub mod card;
 pub mod control;
+pub mod erasure;
+pub mod exposed;
 pub mod ids;
 pub mod money;
+pub mod operator_box;
+pub mod payer;
 pub mod sealed_box;
 pub mod vault;

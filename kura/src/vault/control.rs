@@ -38,6 +38,7 @@ pub(super) struct Control {
     http: reqwest::Client,
     base: String,
     json: bool,
+    state: PathBuf,
 }
 
 impl Control {
@@ -55,7 +56,20 @@ impl Control {
         let tls = TlsConfig { certificate: file("certificate.pem"), private_key: file("key.pem"), ca: file("ca.pem") };
         let address = run.control.vault;
         let http = tls.http_client::<Vault>(address, ANSWER_WITHIN)?;
-        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), json })
+        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), json, state })
+    }
+
+    /// The vault's identity, as the gateway's configuration has it pinned.
+    pub(super) fn vault_identity(&self) -> Result<String> {
+        let path = self.state.join("gateway/gateway.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+        let pinned = text.lines().find_map(|line| line.strip_prefix("vault_identity = "));
+        Ok(pinned.context("the gateway has no vault identity pinned")?.trim_matches('"').to_owned())
+    }
+
+    /// `POST`.
+    pub(super) async fn post<A: DeserializeOwned>(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<A> {
+        answer(self.http.post(format!("{}{path}", self.base)).json(body)).await
     }
 
     /// Whether programs read the output.

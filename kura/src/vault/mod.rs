@@ -3,8 +3,14 @@
 //! It speaks to the vault's control plane with the console's certificate. Answers go to standard output (`--json` for
 //! programs), the rest to standard error. What destroys is a dry run unless `--execute` is given.
 
+mod account_update;
 mod control;
+mod erase;
+mod erasures;
+mod retention;
+mod seal;
 mod status;
+mod watchlist;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +37,18 @@ pub(crate) struct Arguments {
 enum Command {
     /// Show how the vault does.
     Status,
+    /// Replace cards under their tokens: CSV on standard input with the columns token, number, exp_month, exp_year
+    AccountUpdate(account_update::Arguments),
+    /// The watchlist of exposed cards
+    #[command(subcommand)]
+    Watchlist(watchlist::Command),
+    /// Erase a record, a merchant, or what is older than so many days; a dry run unless --execute is given
+    #[command(subcommand)]
+    Erase(erase::Command),
+    /// All erasures, each proof checked against the vault's identity
+    Erasures,
+    /// What is kept, why, for how long, and that nothing is overdue (PCI DSS 3.2.1)
+    Retention(retention::Arguments),
 }
 
 /// Does one thing.
@@ -41,5 +59,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let control = Control::of(arguments.state.as_deref(), arguments.json)?;
     match arguments.command {
         Command::Status => status::run(&control).await,
+        Command::AccountUpdate(arguments) => account_update::run(&control, arguments).await,
+        Command::Watchlist(command) => watchlist::run(&control, command).await,
+        Command::Erase(command) => erase::run(&control, command).await,
+        Command::Erasures => erasures::run(&control).await,
+        Command::Retention(arguments) => retention::run(&control, arguments).await,
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use data_encoding::BASE64URL_NOPAD;
 use kura_platform::random;
 use kura_wire::ids::NodeId;
+use kura_wire::operator_box::{MAX_BATCH_LEN, OperatorBox, batch_aad};
 use kura_wire::sealed_box::{
     HPKE_INFO, MAX_AGE_MS, MAX_CIPHERTEXT_LEN, MAX_CLOCK_SKEW_MS, SealedBox, SealingKey, SealingKeySet, SignedKeySet,
     Suite,
@@ -38,6 +39,14 @@ struct Held {
 struct Pair {
     public: SealingKey,
     private: HpkePrivateKey,
+}
+
+/// What a box was bound to, and what it must keep to.
+struct Bound {
+    sealed_at_ms: i64,
+    now_ms: i64,
+    aad: Vec<u8>,
+    max_len: usize,
 }
 
 impl SealingKeys {
@@ -85,20 +94,46 @@ impl SealingKeys {
         publishable_key: &str,
         now_ms: i64,
     ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
-        let pair = self.find(&sealed.key_id, now_ms).ok_or(VaultErrorCode::SealingKeyExpired)?;
-        let age_ms = now_ms.checked_sub(sealed.sealed_at_ms).ok_or(VaultErrorCode::BoxExpired)?;
+        let (text, sealed_at_ms) = ((sealed.enc.as_str(), sealed.ciphertext.as_str()), sealed.sealed_at_ms);
+        let bound = Bound { sealed_at_ms, now_ms, aad: sealed.aad(publishable_key), max_len: MAX_CIPHERTEXT_LEN };
+        self.open_bound(&sealed.key_id, text, &bound)
+    }
+
+    /// Opens an operator's batch that was sealed for this purpose and subject.
+    ///
+    /// # Errors
+    /// `SealingKeyExpired`, `BoxExpired`, `BoxUnopenable`.
+    pub fn open_batch(
+        &self,
+        sealed: &OperatorBox,
+        purpose: &str,
+        subject: &str,
+        now_ms: i64,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
+        let (text, sealed_at_ms) = ((sealed.enc.as_str(), sealed.ciphertext.as_str()), sealed.sealed_at_ms);
+        let aad = batch_aad(purpose, subject, sealed_at_ms);
+        self.open_bound(&sealed.key_id, text, &Bound { sealed_at_ms, now_ms, aad, max_len: MAX_BATCH_LEN })
+    }
+
+    fn open_bound(
+        &self,
+        key_id: &str,
+        (enc, ciphertext): (&str, &str),
+        bound: &Bound,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
+        let pair = self.find(key_id, bound.now_ms).ok_or(VaultErrorCode::SealingKeyExpired)?;
+        let age_ms = bound.now_ms.checked_sub(bound.sealed_at_ms).ok_or(VaultErrorCode::BoxExpired)?;
         if !(-MAX_CLOCK_SKEW_MS..=MAX_AGE_MS).contains(&age_ms) {
             return Err(VaultErrorCode::BoxExpired);
         }
         let unopenable = VaultErrorCode::BoxUnopenable;
-        let enc = BASE64URL_NOPAD.decode(sealed.enc.as_bytes()).map_err(|_| unopenable)?;
-        let ciphertext = BASE64URL_NOPAD.decode(sealed.ciphertext.as_bytes()).map_err(|_| unopenable)?;
-        if ciphertext.len() > MAX_CIPHERTEXT_LEN {
+        let enc = BASE64URL_NOPAD.decode(enc.as_bytes()).map_err(|_| unopenable)?;
+        let ciphertext = BASE64URL_NOPAD.decode(ciphertext.as_bytes()).map_err(|_| unopenable)?;
+        if ciphertext.len() > bound.max_len {
             return Err(unopenable);
         }
-        let aad = sealed.aad(publishable_key);
         hpke(pair.public.suite)
-            .open(&EncapsulatedSecret(enc), HPKE_INFO, &aad, &ciphertext, &pair.private)
+            .open(&EncapsulatedSecret(enc), HPKE_INFO, &bound.aad, &ciphertext, &pair.private)
             .map(Zeroizing::new)
             .map_err(|_| unopenable)
     }

@@ -34,6 +34,11 @@ impl Vault {
     pub async fn authorize(&self, peer: Peer<Gateway>, request: &Authorize) -> Result<Outcome, VaultErrorCode> {
         let acquirer = self.acquirer(request.context.livemode)?;
         let card = self.find_card(request).await?;
+        if card.exposed
+            && let Err(refused) = self.use_exposed(&request.context, card.id).await
+        {
+            return self.known_or(request, refused).await;
+        }
         let Ok(keyring) = self.keyring() else { return self.known_or(request, VaultErrorCode::Sealed).await };
         if !acquirer.is_connected() {
             return self.known_or(request, VaultErrorCode::NetworkUnavailable).await;

@@ -1,10 +1,17 @@
 //! What the vault does, one file for each verb. `Vault` holds the parts; every verb takes the peer as a witness.
 
+pub mod account_update;
 pub mod attach;
 pub mod authorize;
+pub mod customer;
+pub mod erase;
+pub mod exposed;
 pub mod follow_up;
 pub mod outcome;
+pub mod person;
 pub mod resolve;
+pub mod retention;
+pub mod sweep;
 pub mod tokenize;
 
 use std::collections::HashSet;
@@ -30,6 +37,8 @@ use crate::store::alerts::{self, AlertKind};
 
 /// The table that all cards are in; part of what their sealed values are bound to.
 const CARDS: &str = "cards";
+/// How often a record is sealed anew when its key is retired under its hands.
+const MAX_RESEALS: usize = 4;
 
 /// All parts of a running vault node.
 pub struct Vault {
@@ -53,6 +62,8 @@ pub struct Vault {
     pub acquirer_live: Option<Acquirer>,
     /// Attempts that a task of this process is working on.
     pub in_flight: InFlight,
+    /// What is done about exposed cards.
+    pub watchlist: exposed::Watchlist,
 }
 
 impl Vault {

@@ -13,6 +13,8 @@ pub enum AlertKind {
     SealedDataUnopenable,
     /// A wrapped key failed to unwrap.
     WrappedKeyUnopenable,
+    /// A card on the watchlist was tokenized or used ([`crate::store::exposed_cards`] inserts it).
+    ExposedCardUsed,
 }
 
 impl AlertKind {
@@ -21,6 +23,7 @@ impl AlertKind {
         match self {
             Self::SealedDataUnopenable => "sealed_data_unopenable",
             Self::WrappedKeyUnopenable => "wrapped_key_unopenable",
+            Self::ExposedCardUsed => "exposed_card_used",
         }
     }
 }
@@ -51,10 +54,15 @@ pub async fn insert(
     .map(drop)
 }
 
-/// How many there are.
+/// How many there are about sealed data or keys that did not open.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn count(pool: &PgPool) -> Result<i64, StoreError> {
-    sqlx::query_scalar!("/* vault alerts::count */ SELECT count(*) AS \"count!\" FROM alerts").fetch_one(pool).await
+    sqlx::query_scalar!(
+        "/* vault alerts::count */
+         SELECT count(*) AS \"count!\" FROM alerts WHERE kind IN ('sealed_data_unopenable', 'wrapped_key_unopenable')"
+    )
+    .fetch_one(pool)
+    .await
 }

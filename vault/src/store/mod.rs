@@ -1,11 +1,20 @@
 //! All SQL of the vault, one file for each table. Static text, checked against the schema when it is compiled.
 
+pub mod account_updates;
 pub mod alerts;
 pub mod attempts;
 pub mod cards;
+pub mod catalogue;
+pub mod customers;
 pub mod deks;
+pub mod erasures;
+pub mod exposed_cards;
+pub mod held;
 pub mod keks;
 pub mod openings;
+pub mod payers;
+pub mod retention;
+pub mod sweeps;
 
 /// What the database says went wrong. Its message never holds a value of ours: all values are bound parameters.
 pub type StoreError = sqlx::Error;

@@ -1,5 +1,7 @@
 //! What the console may ask, one file for each subject. No card data beyond what the ledger names: records, never numbers.
 
+mod erasure;
+mod exposed;
 mod openings;
 mod status;
 
@@ -26,7 +28,12 @@ pub struct Control {
 
 /// The routes.
 pub fn router(control: Control) -> Router {
-    Router::new().merge(status::routes()).merge(openings::routes()).with_state(control)
+    Router::new()
+        .merge(status::routes())
+        .merge(openings::routes())
+        .merge(erasure::routes())
+        .merge(exposed::routes())
+        .with_state(control)
 }
 
 /// An error on its way out: the code, and the status that goes with it.
@@ -56,9 +63,9 @@ impl From<crate::store::StoreError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self.0 {
-            ControlCode::Malformed => StatusCode::BAD_REQUEST,
+            ControlCode::Malformed | ControlCode::BoxUnopenable => StatusCode::BAD_REQUEST,
             ControlCode::NotFound => StatusCode::NOT_FOUND,
-            ControlCode::Conflict => StatusCode::CONFLICT,
+            ControlCode::Conflict | ControlCode::NotConfirmed => StatusCode::CONFLICT,
             ControlCode::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
             ControlCode::Sealed | ControlCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ControlCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
