@@ -78,7 +78,8 @@ impl Ending {
                 VaultErrorCode::TokenUsed
                 | VaultErrorCode::TokenUnknown
                 | VaultErrorCode::CardExpired
-                | VaultErrorCode::CvcRequired,
+                | VaultErrorCode::CvcRequired
+                | VaultErrorCode::ExposedCardRefused,
             )) => End::Reversed,
             Self::Unsent(_) => End::Unsent,
         }

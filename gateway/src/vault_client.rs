@@ -9,7 +9,8 @@
 use std::time::Duration;
 
 use kura_platform::tls::{TlsConfig, TlsError};
-use kura_wire::ids::NodeId;
+use kura_wire::ids::{CustomerId, NodeId};
+use kura_wire::payer::{FindCustomers, PATH_FIND_CUSTOMERS, PATH_STORE_CUSTOMER, StoreCustomer, StoredCustomer};
 use kura_wire::sealed_box::{SignedKeySet, node_of_key};
 use kura_wire::vault::{
     Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE,
@@ -58,6 +59,7 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::NetworkNotConfigured
         | V::NetworkUnavailable
         | V::SealedDataCorrupt
+        | V::ExposedCardRefused
         // Of an attempt that is on record it tells the record instead.
         | V::Sealed
         | V::CvcRequired
@@ -70,6 +72,14 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::ExpiryMonthInvalid
         | V::ExpiryYearInvalid
         | V::CvcInvalid
+        | V::NameInvalid
+        | V::PhoneInvalid
+        | V::EmailInvalid
+        | V::PostcodeInvalid
+        | V::AddressInvalid
+        | V::PayerFieldMissing
+        | V::PayerFieldUnexpected
+        | V::CustomerUnknown
         | V::AttemptUnknown
         | V::AttemptMismatch
         // Of an attempt that is asked for again, an earlier asking may have been sent.
@@ -163,6 +173,22 @@ impl VaultClient {
         self.post(Some(ask.token.node), PATH_DESCRIBE, ask).await
     }
 
+    /// Keeps a customer's name, e-mail and telephone number; gives their masked forms. Asked again for an id, it answers the same.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn store_customer(&self, ask: &StoreCustomer) -> Result<StoredCustomer, VaultFailure> {
+        self.post(None, PATH_STORE_CUSTOMER, ask).await
+    }
+
+    /// The customers with an e-mail address, at most [`kura_wire::payer::MAX_FOUND`].
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn find_customers(&self, ask: &FindCustomers) -> Result<Vec<CustomerId>, VaultFailure> {
+        self.post(None, PATH_FIND_CUSTOMERS, ask).await
+    }
+
     /// Asks for money. Send one attempt once. The node in the token's hint holds the security code; when it is away another
     /// one is asked, which holds none.
     ///
@@ -246,6 +272,10 @@ async fn answer<A: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result
     }
 }
 
+fn invalid(name: &'static str, expected: &str) -> ApiError {
+    ApiError::with_message(Code::ParameterInvalid, format!("Invalid {name}: must be {expected}.")).on(name)
+}
+
 fn doubt(what: &'static str) -> VaultFailure {
     tracing::error!(what, "the vault's answer is unclear");
     VaultFailure::Doubt
@@ -270,15 +300,27 @@ impl From<VaultFailure> for ApiError {
             V::CvcRequired => Self::new(Code::CvcRequired),
             // A person must look at it first.
             V::PurposeFrozen => Self::new(Code::VaultUnavailable).retry_after(60),
+            V::NameInvalid => invalid("name", "1 to 100 characters without control characters"),
+            V::PhoneInvalid => invalid("phone", "a telephone number of 9 to 15 digits"),
+            V::EmailInvalid => invalid("email", "an e-mail address"),
+            V::PostcodeInvalid => invalid("address[postal_code]", "a postcode of seven digits"),
+            V::AddressInvalid => invalid("address", "1 to 300 characters without control characters"),
+            V::CustomerUnknown => Self::missing("customer", "customer"),
+            // The issuer was not asked; to the shopper it is the same.
+            V::ExposedCardRefused => Self::new(Code::CardDeclined).declined_for("restricted_card"),
             V::TokenUnknown => Self::missing("token or payment method", "payment_method"),
             V::TokenUsed => Self::new(Code::TokenAlreadyUsed),
             V::TestCardUnknown => Self::missing("test card", "payment_method"),
             V::NetworkUnavailable | V::Overloaded | V::NetworkNotConfigured | V::Sealed => {
                 Self::new(Code::VaultUnavailable).retry_after(1)
             }
-            V::Malformed | V::AttemptUnknown | V::AttemptMismatch | V::SealedDataCorrupt | V::Internal => {
-                Self::internal(format_args!("the vault said: {code}"))
-            }
+            V::Malformed
+            | V::PayerFieldMissing
+            | V::PayerFieldUnexpected
+            | V::AttemptUnknown
+            | V::AttemptMismatch
+            | V::SealedDataCorrupt
+            | V::Internal => Self::internal(format_args!("the vault said: {code}")),
         }
     }
 }
@@ -317,6 +359,8 @@ mod tests {
             (VaultErrorCode::CvcRequired, "cvc_required", 402),
             (VaultErrorCode::PurposeFrozen, "vault_unavailable", 503),
             (VaultErrorCode::TokenUsed, "token_already_used", 400),
+            (VaultErrorCode::EmailInvalid, "parameter_invalid", 400),
+            (VaultErrorCode::ExposedCardRefused, "card_declined", 402),
             (VaultErrorCode::Overloaded, "vault_unavailable", 503),
         ] {
             let error = ApiError::from(VaultFailure::Refused(code));

@@ -13,6 +13,7 @@ pub mod health;
 pub mod random;
 pub mod redact;
 pub mod serve;
+pub mod signature;
 pub mod telemetry;
 pub mod tls;
 

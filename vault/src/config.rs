@@ -35,6 +35,30 @@ pub struct Config {
     pub budgets: Vec<BudgetConfig>,
     /// How long a security code is held, less than the 15 minutes of [`crate::cvc_store::MAX_HELD`]; development only.
     pub cvc_hold_ms: Option<u64>,
+    /// Whether cards on the watchlist are refused; otherwise they are only flagged.
+    #[serde(default)]
+    pub refuse_exposed_cards: bool,
+    /// How the sweeper erases what is past its time.
+    #[serde(default)]
+    pub sweeper: SweeperConfig,
+}
+
+/// The sweeper's pace.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SweeperConfig {
+    /// Seconds between two passes over a table.
+    pub pass_every_s: u32,
+    /// Records that one step looks at.
+    pub rows_per_step: u32,
+    /// Rest between two steps.
+    pub pause_ms: u64,
+}
+
+impl Default for SweeperConfig {
+    fn default() -> Self {
+        Self { pass_every_s: 6 * 60 * 60, rows_per_step: 2000, pause_ms: 100 }
+    }
 }
 
 /// How many records a peer may open for a purpose, by all nodes together. Beyond, the purpose is frozen for that peer.

@@ -20,6 +20,7 @@ pub mod import;
 pub mod inventory;
 pub mod ledger;
 pub mod memory;
+pub mod person;
 pub mod rotation;
 pub mod routes;
 pub mod serve;

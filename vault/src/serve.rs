@@ -22,7 +22,8 @@ use crate::crypto::key_provider::KeyProvider;
 use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::{CAPACITY, CvcStore, MAX_HELD};
-use crate::domain::{InFlight, Vault};
+use crate::domain::exposed::Watchlist;
+use crate::domain::{InFlight, Vault, sweep};
 use crate::guard::Guard;
 use crate::inventory::KeyFiles;
 use crate::ledger::{Ledger, checkpoints, days};
@@ -58,6 +59,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ledger = vault.ledger.clone();
     let last = Arc::clone(&vault);
     tokio::spawn(rotation::watch(Arc::clone(&vault)));
+    tokio::spawn(sweep::follow_other_nodes(Arc::clone(&vault)));
+    tokio::spawn(sweep::run(Arc::clone(&vault), config.sweeper.clone()));
     let data_routes = guarded(data_plane::router(Arc::clone(&vault)));
     let control_routes = guarded(control_plane::router(Control { vault, health: health.clone() }));
     health.set_ready(true);
@@ -102,6 +105,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         guard: Guard::start(pool.clone(), i16::try_from(config.node)?, &config.budgets).await?,
         memory,
         key_files: KeyFiles::of(config)?,
+        watchlist: Watchlist::new(config.refuse_exposed_cards),
         identity,
         pool,
     })

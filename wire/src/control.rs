@@ -181,6 +181,9 @@ pub enum ControlCode {
     /// What it would change has changed meanwhile, or the same is already under way.
     #[error("in conflict with the present state")]
     Conflict,
+    /// What destroys was not confirmed with the id of what it destroys.
+    #[error("not confirmed: give the id of what is to be destroyed")]
+    NotConfirmed,
     /// The vault is sealed.
     #[error("the vault is sealed")]
     Sealed,

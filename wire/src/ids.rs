@@ -119,6 +119,10 @@ id!(
     CustomerId, "cus"
 );
 id!(
+    /// A payer by other means than a card: a record of the vault.
+    PayerId, "pyr"
+);
+id!(
     /// One attempt at moving money: the unit that must never happen twice.
     AttemptId, "att"
 );

@@ -7,12 +7,16 @@
 
 pub mod card;
 pub mod control;
+pub mod erasure;
+pub mod exposed;
 pub mod guard;
 pub mod ids;
 pub mod import;
 pub mod keys;
 pub mod ledger;
 pub mod money;
+pub mod operator_box;
+pub mod payer;
 pub mod rotation;
 pub mod sealed_box;
 pub mod vault;

@@ -218,6 +218,33 @@ pub enum VaultErrorCode {
     /// No CVC waits for this card, and the merchant insists on one. Nothing was sent.
     #[error("security code required")]
     CvcRequired,
+    /// A name of the wrong length, or with control characters.
+    #[error("name invalid")]
+    NameInvalid,
+    /// Not a telephone number of 9 to 15 digits.
+    #[error("phone number invalid")]
+    PhoneInvalid,
+    /// Not an e-mail address.
+    #[error("e-mail address invalid")]
+    EmailInvalid,
+    /// Not a postcode of seven digits.
+    #[error("postcode invalid")]
+    PostcodeInvalid,
+    /// An address of the wrong length, or with control characters.
+    #[error("address invalid")]
+    AddressInvalid,
+    /// A field that this kind of payer must have.
+    #[error("payer's field missing")]
+    PayerFieldMissing,
+    /// A field that this kind of payer does not have: what is not needed is not kept.
+    #[error("payer's field unexpected")]
+    PayerFieldUnexpected,
+    /// No such customer of this merchant and mode.
+    #[error("no such customer")]
+    CustomerUnknown,
+    /// The card is on the watchlist of exposed cards, and this vault refuses those.
+    #[error("exposed card refused")]
+    ExposedCardRefused,
     /// No such token of this merchant and mode.
     #[error("no such token")]
     TokenUnknown,

@@ -4,8 +4,9 @@ use kura_wire::ids::CustomerId;
 use serde_json::{Map, Value};
 use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::{Tenant, object, uuid};
+use super::{Cursor, Listed, Page, Tenant, object, uuid};
 
 /// A customer.
 #[derive(Debug, Clone)]
@@ -69,4 +70,53 @@ pub async fn find(pool: &PgPool, tenant: Tenant, id: CustomerId) -> sqlx::Result
         metadata: object(row.metadata),
         created_at: row.created_at,
     }))
+}
+
+/// The merchant's customers, those of these ids only where some are given.
+pub async fn list(
+    pool: &PgPool,
+    tenant: Tenant,
+    among: Option<&[Uuid]>,
+    page: &Page,
+) -> sqlx::Result<Listed<Customer>> {
+    let ((after, after_id), (before, before_id)) = (page.after_parts(), page.before_parts());
+    let rows = sqlx::query!(
+        "/* gateway customers::list */
+         SELECT id, name_masked, email_masked, phone_masked, description, metadata, created_at
+         FROM customers
+         WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid[] IS NULL OR id = ANY($3))
+           AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
+           AND ($6::timestamptz IS NULL OR (created_at, id) > ($6, $7::uuid))
+           AND ($8::timestamptz IS NULL OR created_at >= $8) AND ($9::timestamptz IS NULL OR created_at < $9)
+         ORDER BY CASE WHEN $10 THEN created_at END ASC, CASE WHEN $10 THEN id END ASC, created_at DESC, id DESC
+         LIMIT $11",
+        tenant.id(),
+        tenant.livemode,
+        among,
+        after,
+        after_id,
+        before,
+        before_id,
+        page.from,
+        page.until,
+        page.ascending(),
+        page.fetch(),
+    )
+    .fetch_all(pool)
+    .await?;
+    let customers = rows.into_iter().map(|row| Customer {
+        id: CustomerId::from_bytes(row.id.into_bytes()),
+        name: row.name_masked,
+        email: row.email_masked,
+        phone: row.phone_masked,
+        description: row.description,
+        metadata: object(row.metadata),
+        created_at: row.created_at,
+    });
+    Ok(page.close(customers.collect()))
+}
+
+/// Where this one stands in lists.
+pub fn cursor(customer: &Customer) -> Cursor {
+    (customer.created_at, uuid(customer.id.as_bytes()))
 }

@@ -41,6 +41,7 @@ pub(crate) struct Control {
     /// The gateway's control plane, for what both must know.
     gateway: (reqwest::Client, String),
     json: bool,
+    state: PathBuf,
 }
 
 impl Control {
@@ -60,7 +61,15 @@ impl Control {
         let http = tls.http_client::<Vault>(address, ANSWER_WITHIN)?;
         let gateway = run.control.gateway;
         let gateway = (tls.http_client::<Gateway>(gateway, ANSWER_WITHIN)?, TlsConfig::base_url::<Gateway>(gateway));
-        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), gateway, json })
+        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), gateway, json, state })
+    }
+
+    /// The vault's identity, as the gateway's configuration has it pinned.
+    pub(super) fn vault_identity(&self) -> Result<String> {
+        let path = self.state.join("gateway/gateway.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+        let pinned = text.lines().find_map(|line| line.strip_prefix("vault_identity = "));
+        Ok(pinned.context("the gateway has no vault identity pinned")?.trim_matches('"').to_owned())
     }
 
     /// Whether programs read the output.

@@ -3,11 +3,17 @@
 //! It speaks to the vault's control plane with the console's certificate. Answers go to standard output (`--json` for
 //! programs), the rest to standard error. What destroys is a dry run unless `--execute` is given.
 
+mod account_update;
 mod alerts;
 mod canary;
 pub(crate) mod control;
+mod erase;
+mod erasures;
 mod freezes;
+mod retention;
+mod seal;
 mod status;
+mod watchlist;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +48,18 @@ enum Command {
     Release(freezes::ReleaseArguments),
     /// Records that nobody has a reason to use: their first use stops the thief.
     Canary(canary::Arguments),
+    /// Replace cards under their tokens: CSV on standard input with the columns token, number, exp_month, exp_year
+    AccountUpdate(account_update::Arguments),
+    /// The watchlist of exposed cards
+    #[command(subcommand)]
+    Watchlist(watchlist::Command),
+    /// Erase a record, a merchant, or what is older than so many days; a dry run unless --execute is given
+    #[command(subcommand)]
+    Erase(erase::Command),
+    /// All erasures, each proof checked against the vault's identity
+    Erasures,
+    /// What is kept, why, for how long, and that nothing is overdue (PCI DSS 3.2.1)
+    Retention(retention::Arguments),
 }
 
 /// Does one thing.
@@ -56,5 +74,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Freezes(arguments) => freezes::run(&control, &arguments).await,
         Command::Release(arguments) => freezes::release(&control, &arguments).await,
         Command::Canary(arguments) => canary::run(&control, &arguments).await,
+        Command::AccountUpdate(arguments) => account_update::run(&control, arguments).await,
+        Command::Watchlist(command) => watchlist::run(&control, command).await,
+        Command::Erase(command) => erase::run(&control, command).await,
+        Command::Erasures => erasures::run(&control).await,
+        Command::Retention(arguments) => retention::run(&control, arguments).await,
     }
 }

@@ -183,6 +183,7 @@ mod tests {
             place("holder_sealed"),
             Place { record: &other_row, ..place("pan_sealed") },
             Place { merchant: MerchantId::from_bytes([3; 16]), ..place("pan_sealed") },
+            Place { class: DataClass::Konbini, ..place("pan_sealed") },
         ];
         for place in moved {
             assert_eq!(key(5).open(place, &sealed), Err(FieldError), "{place:?}");

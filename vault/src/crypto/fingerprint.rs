@@ -7,6 +7,7 @@ use data_encoding::BASE32_NOPAD;
 use kura_wire::ids::MerchantId;
 use zeroize::Zeroizing;
 
+use super::field::DataClass;
 use super::key_provider::{DekBytes, KeyError};
 use crate::card::Pan;
 
@@ -44,6 +45,16 @@ impl Fingerprints {
     /// [`KeyError::Provider`] when the key can't be derived.
     pub fn of_merchant(&self, merchant: MerchantId) -> Result<MerchantFingerprints, KeyError> {
         derive(&self.root, &[b"merchant fingerprint", merchant.as_bytes()]).map(MerchantFingerprints)
+    }
+
+    /// The blind index of an e-mail address: one merchant finds its own records of a class by it, 32 bytes. Under a key for
+    /// each merchant and class, so that two merchants' indexes of one address have nothing in common.
+    ///
+    /// # Errors
+    /// [`KeyError::Provider`] when the key can't be derived.
+    pub fn email_index(&self, merchant: MerchantId, class: DataClass, normalized: &str) -> Result<Vec<u8>, KeyError> {
+        let key = derive(&self.root, &[b"e-mail index", merchant.as_bytes(), class.as_str().as_bytes()])?;
+        Ok(hmac::sign(&key, normalized.as_bytes()).as_ref().to_vec())
     }
 
     /// Never leaves the vault: 32 bytes.
@@ -98,5 +109,21 @@ mod tests {
         assert_ne!(of(&prints, a, &pan), of(&other_root, a, &pan));
         assert_eq!(prints.vault_wide(&pan), prints.vault_wide(&pan));
         assert_ne!(prints.vault_wide(&pan), other_root.vault_wide(&pan));
+    }
+
+    /// One address has another index for each merchant, each class and each root.
+    #[test]
+    fn a_blind_index_is_one_merchants_own() {
+        let prints = Fingerprints::new(Box::new(Zeroizing::new([1; 32]))).unwrap();
+        let other_root = Fingerprints::new(Box::new(Zeroizing::new([2; 32]))).unwrap();
+        let [a, b] = [MerchantId::from_bytes([1; 16]), MerchantId::from_bytes([2; 16])];
+        let of = |prints: &Fingerprints, merchant, class, email| prints.email_index(merchant, class, email).unwrap();
+        let index = of(&prints, a, DataClass::Customer, "a@b.example");
+        assert_eq!(index, of(&prints, a, DataClass::Customer, "a@b.example"));
+        assert_eq!(index.len(), 32);
+        assert_ne!(index, of(&prints, b, DataClass::Customer, "a@b.example"));
+        assert_ne!(index, of(&prints, a, DataClass::Emoney, "a@b.example"));
+        assert_ne!(index, of(&prints, a, DataClass::Customer, "b@b.example"));
+        assert_ne!(index, of(&other_root, a, DataClass::Customer, "a@b.example"));
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use data_encoding::BASE64URL_NOPAD;
 use kura_platform::random;
+use kura_wire::erasure;
 use kura_wire::sealed_box::{SealingKeySet, SignedKeySet, signed_bytes};
 use zeroize::Zeroizing;
 
@@ -70,8 +71,22 @@ impl Identity {
     /// [`IdentityError::Sign`].
     pub fn sign(&self, keys: &SealingKeySet) -> Result<SignedKeySet, IdentityError> {
         let payload = serde_json::to_string(keys).map_err(|_| IdentityError::Sign)?;
-        let signature = self.fixed.sign(&random::source(), &signed_bytes(&payload)).map_err(|_| IdentityError::Sign)?;
-        Ok(SignedKeySet { payload, signature: BASE64URL_NOPAD.encode(signature.as_ref()) })
+        let signature = self.sign_bytes(&signed_bytes(&payload))?;
+        Ok(SignedKeySet { payload, signature })
+    }
+
+    /// Signs the statement of an erasure: base64url.
+    ///
+    /// # Errors
+    /// [`IdentityError::Sign`].
+    pub fn sign_erasure(&self, statement: &str) -> Result<String, IdentityError> {
+        self.sign_bytes(&erasure::signed_bytes(statement))
+    }
+
+    /// The bytes begin with a domain that their module in `kura_wire` puts there.
+    fn sign_bytes(&self, domain_and_bytes: &[u8]) -> Result<String, IdentityError> {
+        let signature = self.fixed.sign(&random::source(), domain_and_bytes).map_err(|_| IdentityError::Sign)?;
+        Ok(BASE64URL_NOPAD.encode(signature.as_ref()))
     }
 
     /// Signs a text for a C2SP signed note (`kura_ledger::note`), in DER. A text begins with a letter, a key set with a

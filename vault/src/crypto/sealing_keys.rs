@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use data_encoding::BASE64URL_NOPAD;
 use kura_platform::random;
 use kura_wire::ids::NodeId;
+use kura_wire::operator_box::{MAX_BATCH_LEN, OperatorBox, batch_aad};
 use kura_wire::sealed_box::{
     HPKE_INFO, MAX_AGE_MS, MAX_CIPHERTEXT_LEN, MAX_CLOCK_SKEW_MS, SealedBox, SealingKey, SealingKeySet, SignedKeySet,
     Suite,
@@ -96,12 +97,39 @@ impl SealingKeys {
         now_ms: i64,
     ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
         let key = BoxKey { key_id: &sealed.key_id, enc: &sealed.enc, sealed_at_ms: sealed.sealed_at_ms };
-        let ciphertext = BASE64URL_NOPAD.decode(sealed.ciphertext.as_bytes());
-        let ciphertext = ciphertext.map_err(|_| VaultErrorCode::BoxUnopenable)?;
-        if ciphertext.len() > MAX_CIPHERTEXT_LEN {
+        self.open_text(key, &sealed.ciphertext, MAX_CIPHERTEXT_LEN, &sealed.aad(publishable_key), now_ms)
+    }
+
+    /// Opens an operator's batch that was sealed for this purpose and subject.
+    ///
+    /// # Errors
+    /// `SealingKeyExpired`, `BoxExpired`, `BoxUnopenable`.
+    pub fn open_batch(
+        &self,
+        sealed: &OperatorBox,
+        purpose: &str,
+        subject: &str,
+        now_ms: i64,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
+        let key = BoxKey { key_id: &sealed.key_id, enc: &sealed.enc, sealed_at_ms: sealed.sealed_at_ms };
+        let aad = batch_aad(purpose, subject, sealed.sealed_at_ms);
+        self.open_text(key, &sealed.ciphertext, MAX_BATCH_LEN, &aad, now_ms)
+    }
+
+    /// Opens a ciphertext in base64url, of no more than so many bytes.
+    fn open_text(
+        &self,
+        key: BoxKey<'_>,
+        ciphertext: &str,
+        max_len: usize,
+        aad: &[u8],
+        now_ms: i64,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
+        let ciphertext = BASE64URL_NOPAD.decode(ciphertext.as_bytes()).map_err(|_| VaultErrorCode::BoxUnopenable)?;
+        if ciphertext.len() > max_len {
             return Err(VaultErrorCode::BoxUnopenable);
         }
-        self.open_bound(key, &sealed.aad(publishable_key), &ciphertext, now_ms)
+        self.open_bound(key, aad, &ciphertext, now_ms)
     }
 
     /// Opens what was sealed to one of these keys for this associated data. Its length is for the caller to limit.

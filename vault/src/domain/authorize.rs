@@ -45,6 +45,11 @@ impl Vault {
         }
         let acquirer = self.acquirer(request.context.livemode)?;
         let card = self.find_card(request).await?;
+        if card.exposed
+            && let Err(refused) = self.use_exposed(&request.context, card.id).await
+        {
+            return self.known_or(request, refused).await;
+        }
         if !acquirer.is_connected() {
             return self.known_or(request, VaultErrorCode::NetworkUnavailable).await;
         }

@@ -1,12 +1,19 @@
 //! What the vault does, one file for each verb. `Vault` holds the parts; every verb takes the peer as a witness.
 
+pub mod account_update;
 pub mod attach;
 pub mod authorize;
 pub mod canaries;
+pub mod customer;
 pub mod describe;
+pub mod erase;
+pub mod exposed;
 pub mod follow_up;
 pub mod outcome;
+pub mod person;
 pub mod resolve;
+pub mod retention;
+pub mod sweep;
 pub mod tokenize;
 
 use std::collections::HashSet;
@@ -26,16 +33,19 @@ use crate::crypto::identity::Identity;
 use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::CvcStore;
-use crate::guard::Guard;
+use crate::guard::{About, Guard};
 use crate::inventory::KeyFiles;
 use crate::ledger::Ledger;
 use crate::memory::Memory;
 use crate::store::StoreError;
 use crate::store::alerts::{self, AlertKind};
 use crate::store::cards;
+use crate::store::openings::OpeningRow;
 
 /// The table that all cards are in; part of what their sealed values are bound to.
 pub(crate) const CARDS: &str = "cards";
+/// How often a record is sealed anew when its key is retired under its hands.
+const MAX_RESEALS: usize = 4;
 
 /// All parts of a running vault node.
 pub struct Vault {
@@ -67,6 +77,8 @@ pub struct Vault {
     pub memory: Memory,
     /// What is known of keys that lie in files.
     pub key_files: KeyFiles,
+    /// What is done about exposed cards.
+    pub watchlist: exposed::Watchlist,
 }
 
 impl Vault {
@@ -83,6 +95,14 @@ impl Vault {
     /// The keys, unless the vault is sealed.
     fn keyring(&self) -> Result<Arc<Keyring>, VaultErrorCode> {
         self.keys.keyring().ok_or(VaultErrorCode::Sealed)
+    }
+
+    /// Records an opening that belongs to no attempt, within its budget. The receipt opens that record once.
+    async fn record_opening(&self, row: OpeningRow) -> Result<LedgerReceipt, VaultErrorCode> {
+        let about =
+            About { merchant: Some(row.merchant_id), record: Some(row.record_id), request: Some(row.request_id) };
+        let permit = self.guard.permit(&row.actor, &row.purpose, row.records, about).await?;
+        self.committer.open(permit.cover(row)).await
     }
 
     /// Opens a card's number. The receipt says that the opening is on disk already; it is used up by it.

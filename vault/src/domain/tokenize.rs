@@ -8,16 +8,13 @@ use kura_wire::ids::{CardToken, TokenUse};
 use kura_wire::vault::{Context, TestCard, Tokenize, Tokenized, VaultErrorCode};
 use uuid::Uuid;
 
-use super::{CARDS, Vault, internal, merchant_uuid};
+use super::{CARDS, MAX_RESEALS, Vault, internal, merchant_uuid};
 use crate::card::test_cards::test_card;
 use crate::card::{Card, read_card};
 use crate::commit::Inserted;
 use crate::crypto::field::{DataClass, Place};
 use crate::crypto::keyring::Keyring;
 use crate::store::cards::CardRow;
-
-/// How often a card is sealed anew when its key is retired under its hands.
-const MAX_RESEALS: usize = 4;
 
 impl Vault {
     /// Opens the box, checks the card, seals it, answers a single-use token.
@@ -60,10 +57,15 @@ impl Vault {
             exp_year: card.expiry.year,
             fingerprint: fingerprint.map_err(|error| internal(&error))?,
         };
+        let vault_wide = keyring.fingerprints.vault_wide(&card.pan);
+        let exposed = self.check_exposed(context, &vault_wide).await?;
         for _ in 0..MAX_RESEALS {
             let row = sealed_row(keyring, context, record, &card, &summary, allows).await?;
             let key_id = row.key_id;
             if self.committer.insert_card(row).await? == Inserted::Done {
+                if exposed {
+                    self.flag_exposed(context, &vault_wide, Some(Uuid::from_bytes(record))).await?;
+                }
                 // Held only once the card is durable: a code without its card would be of no use to anyone.
                 let cvc_held = card.cvc.is_some_and(|cvc| self.cvcs.hold(record, &cvc, Instant::now()));
                 return Ok(Tokenized { token: CardToken { allows, node: self.node, record }, card: summary, cvc_held });

@@ -24,8 +24,8 @@ const DEFAULTS: [(&str, &str, i64, i64); 6] = [
     ("vault.kura.internal", "reseal", 12_000_000, 200_000_000),
     ("vault.kura.internal", "import", 12_000_000, 200_000_000),
     ("vault.kura.internal", "compare", 12_000_000, 200_000_000),
-    ("gateway.kura.internal", "account-update", 6_000, 200_000),
-    ("gateway.kura.internal", "payer", 60_000, 5_000_000),
+    ("admin.kura.internal", "account_update", 60_000, 5_000_000),
+    ("gateway.kura.internal", "customer_update", 6_000, 500_000),
 ];
 /// For what nobody thought of: enough to work, too little to carry a store away.
 const OTHERWISE: (i64, i64) = (600, 20_000);

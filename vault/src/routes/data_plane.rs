@@ -31,6 +31,7 @@ pub fn router(vault: Arc<Vault>) -> Router {
         .route(wire::PATH_VOID, post(void))
         .route(wire::PATH_REFUND, post(refund))
         .route(wire::PATH_RESOLVE, post(resolve))
+        .merge(super::persons::routes())
         .with_state(vault)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod control_plane;
 pub mod data_plane;
+mod persons;
 
 use axum::Json;
 use axum::extract::FromRequest;
@@ -31,9 +32,10 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = match self.0 {
             VaultErrorCode::Malformed => StatusCode::BAD_REQUEST,
-            VaultErrorCode::TokenUnknown | VaultErrorCode::AttemptUnknown | VaultErrorCode::TestCardUnknown => {
-                StatusCode::NOT_FOUND
-            }
+            VaultErrorCode::TokenUnknown
+            | VaultErrorCode::AttemptUnknown
+            | VaultErrorCode::TestCardUnknown
+            | VaultErrorCode::CustomerUnknown => StatusCode::NOT_FOUND,
             VaultErrorCode::TokenUsed | VaultErrorCode::AttemptMismatch => StatusCode::CONFLICT,
             VaultErrorCode::NetworkNotConfigured
             | VaultErrorCode::NetworkUnavailable

@@ -21,6 +21,8 @@ pub enum AlertKind {
     BudgetExceeded,
     /// Somebody used a record that nobody has a reason to use.
     CanaryUsed,
+    /// A card on the watchlist was tokenized or used ([`crate::store::exposed_cards`] inserts it).
+    ExposedCardUsed,
 }
 
 impl AlertKind {
@@ -33,6 +35,7 @@ impl AlertKind {
             Self::LedgerInconsistent => "ledger_inconsistent",
             Self::BudgetExceeded => "budget_exceeded",
             Self::CanaryUsed => "canary_used",
+            Self::ExposedCardUsed => "exposed_card_used",
         }
     }
 }

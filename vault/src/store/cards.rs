@@ -64,6 +64,68 @@ pub struct FoundCard {
     pub spent_by: Option<Uuid>,
     /// Since when `pm_X` is in force.
     pub saved_at: Option<OffsetDateTime>,
+    /// Whether it is on the watchlist of exposed cards.
+    pub exposed: bool,
+}
+
+/// A card whose number is about to be replaced.
+pub struct ReplaceableCard {
+    /// Whose.
+    pub merchant_id: Uuid,
+    /// The DEK of all sealed columns.
+    pub key_id: i64,
+    /// The number, sealed.
+    pub pan_sealed: Vec<u8>,
+    /// The cardholder's name, sealed.
+    pub holder_sealed: Option<Vec<u8>>,
+    /// Vault-wide fingerprint.
+    pub fingerprint_hash: Vec<u8>,
+    /// 1 to 12.
+    pub exp_month: i16,
+    /// Four digits.
+    pub exp_year: i16,
+}
+
+/// What takes its place.
+pub struct Replacement {
+    /// The DEK of all sealed columns.
+    pub key_id: i64,
+    /// The number.
+    pub pan_sealed: Sealed,
+    /// The cardholder's name.
+    pub holder_sealed: Option<Sealed>,
+    /// Vault-wide fingerprint.
+    pub fingerprint_hash: Vec<u8>,
+    /// The merchant's own fingerprint.
+    pub merchant_fingerprint: String,
+    /// Brand, in the API's word.
+    pub brand: &'static str,
+    /// First six.
+    pub bin: String,
+    /// Last four.
+    pub last_four: String,
+}
+
+/// What the console may know of a card.
+pub struct ShownCard {
+    /// Whose.
+    pub merchant_id: Uuid,
+    /// Test or live.
+    pub livemode: bool,
+    /// Brand, in the API's word.
+    pub brand: String,
+    /// First six.
+    pub bin: String,
+    /// Last four.
+    pub last_four: String,
+    /// When it came in.
+    pub created_at: OffsetDateTime,
+    /// Since when `pm_X` is in force.
+    pub saved_at: Option<OffsetDateTime>,
+    /// Whether it is on the watchlist.
+    pub exposed: bool,
+    /// How often it was replaced.
+    pub account_updates: i64,
 }
 
 /// Inserts all in one statement, but for those whose key was retired: only active keys seal. Gives how many it inserted; for
@@ -134,8 +196,9 @@ pub async fn find(pool: &PgPool, id: Uuid, merchant: Uuid, livemode: bool) -> Re
     sqlx::query_as!(
         FoundCard,
         "/* vault cards::find */
-         SELECT id, pan_sealed, merchant_fingerprint, brand, bin, last_four, exp_month, exp_year, spent_by, saved_at
-         FROM cards WHERE id = $1 AND merchant_id = $2 AND livemode = $3",
+         SELECT id, pan_sealed, merchant_fingerprint, brand, bin, last_four, exp_month, exp_year, spent_by, saved_at,
+             EXISTS (SELECT FROM exposed_cards WHERE exposed_cards.fingerprint_hash = cards.fingerprint_hash) AS \"exposed!\"
+         FROM cards WHERE id = $1 AND merchant_id = $2 AND livemode = $3 AND erased_at IS NULL",
         id,
         merchant,
         livemode
@@ -158,7 +221,7 @@ pub async fn spend_all(
         "/* vault cards::spend_all */
          UPDATE cards SET spent_by = wanted.spender
          FROM UNNEST($1::uuid[], $2::uuid[]) AS wanted (id, spender)
-         WHERE cards.id = wanted.id AND cards.saved_at IS NULL
+         WHERE cards.id = wanted.id AND cards.saved_at IS NULL AND cards.erased_at IS NULL
            AND (cards.spent_by IS NULL OR cards.spent_by = wanted.spender)
          RETURNING cards.id, cards.spent_by AS \"spent_by!\"",
         cards,
@@ -176,7 +239,8 @@ pub async fn spend_all(
 pub async fn mark_saved(pool: &PgPool, id: Uuid, merchant: Uuid, at: OffsetDateTime) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "/* vault cards::mark_saved */
-         UPDATE cards SET saved_at = $3 WHERE id = $1 AND merchant_id = $2 AND saved_at IS NULL AND spent_by IS NULL",
+         UPDATE cards SET saved_at = $3
+         WHERE id = $1 AND merchant_id = $2 AND saved_at IS NULL AND spent_by IS NULL AND erased_at IS NULL",
         id,
         merchant,
         at
@@ -227,9 +291,11 @@ pub async fn find_imported(
     sqlx::query_as!(
         FoundCard,
         "/* vault cards::find_imported */
-         SELECT id, pan_sealed, merchant_fingerprint, brand, bin, last_four, exp_month, exp_year, spent_by, saved_at
+         SELECT id, pan_sealed, merchant_fingerprint, brand, bin, last_four, exp_month, exp_year, spent_by, saved_at,
+             EXISTS (SELECT FROM exposed_cards WHERE exposed_cards.fingerprint_hash = cards.fingerprint_hash) AS \"exposed!\"
          FROM cards
-         WHERE id = $1 AND merchant_id = $2 AND livemode = $3 AND imported_on = $4 AND saved_at IS NOT NULL",
+         WHERE id = $1 AND merchant_id = $2 AND livemode = $3 AND imported_on = $4 AND saved_at IS NOT NULL
+           AND erased_at IS NULL",
         id,
         merchant,
         livemode,
@@ -237,4 +303,113 @@ pub async fn find_imported(
     )
     .fetch_optional(pool)
     .await
+}
+
+/// What a replacement of the card needs to know of it.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn find_replaceable(pool: &PgPool, id: Uuid) -> Result<Option<ReplaceableCard>, StoreError> {
+    sqlx::query_as!(
+        ReplaceableCard,
+        "/* vault cards::find_replaceable */
+         SELECT merchant_id, key_id, pan_sealed, holder_sealed, fingerprint_hash, exp_month, exp_year
+         FROM cards WHERE id = $1 AND erased_at IS NULL",
+        id
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Puts another number under the token. False when the card changed meanwhile, or the key was retired.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn replace(
+    connection: &mut PgConnection,
+    id: Uuid,
+    old: &ReplaceableCard,
+    new: &Replacement,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "/* vault cards::replace */
+         UPDATE cards SET key_id = $3, pan_sealed = $4, holder_sealed = $5, fingerprint_hash = $6,
+             merchant_fingerprint = $7, brand = $8, bin = $9, last_four = $10
+         WHERE id = $1 AND pan_sealed = $2 AND erased_at IS NULL
+           AND EXISTS (SELECT FROM deks WHERE deks.id = $3 AND deks.state = 'active')",
+        id,
+        old.pan_sealed,
+        new.key_id,
+        new.pan_sealed.as_bytes(),
+        new.holder_sealed.as_ref().map(Sealed::as_bytes),
+        new.fingerprint_hash,
+        new.merchant_fingerprint,
+        new.brand,
+        new.bin,
+        new.last_four
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Sets another expiry. False when the card was erased meanwhile.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn set_expiry(connection: &mut PgConnection, id: Uuid, month: i16, year: i16) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "/* vault cards::set_expiry */
+         UPDATE cards SET exp_month = $2, exp_year = $3 WHERE id = $1 AND erased_at IS NULL",
+        id,
+        month,
+        year
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A card for the console.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn find_shown(pool: &PgPool, id: Uuid) -> Result<Option<ShownCard>, StoreError> {
+    sqlx::query_as!(
+        ShownCard,
+        "/* vault cards::find_shown */
+         SELECT merchant_id, livemode, brand, bin, last_four, created_at, saved_at,
+             EXISTS (SELECT FROM exposed_cards WHERE exposed_cards.fingerprint_hash = cards.fingerprint_hash) AS \"exposed!\",
+             (SELECT count(*) FROM account_updates WHERE record_id = cards.id) AS \"account_updates!\"
+         FROM cards WHERE id = $1 AND erased_at IS NULL",
+        id
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Blanks all that could identify these cards. Gives those that it did: with `unused_only`, those that were used meanwhile
+/// are spared.
+///
+/// # Errors
+/// [`StoreError`]; the database refuses to call a row erased that is not blank.
+pub async fn erase_all(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    unused_only: bool,
+    now: OffsetDateTime,
+) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+    let rows = sqlx::query!(
+        "/* vault cards::erase_all */
+         UPDATE cards SET key_id = 0, pan_sealed = ''::bytea, holder_sealed = NULL, fingerprint_hash = ''::bytea,
+             merchant_fingerprint = '', brand = '', bin = '', last_four = '', exp_month = 0, exp_year = 0, erased_at = $3
+         WHERE id = ANY($1) AND erased_at IS NULL AND (NOT $2 OR (saved_at IS NULL AND spent_by IS NULL))
+         RETURNING id, merchant_id",
+        ids,
+        unused_only,
+        now
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.merchant_id)).collect())
 }

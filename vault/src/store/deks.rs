@@ -317,3 +317,38 @@ pub async fn list_card_merchants(pool: &PgPool) -> Result<Vec<Uuid>, StoreError>
     .fetch_all(pool)
     .await
 }
+
+/// Destroys all keys of a merchant, whatever their class and state: what was sealed under them is closed for good. Gives
+/// their ids.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn destroy_of_merchant(
+    connection: &mut PgConnection,
+    merchant: Uuid,
+    now: OffsetDateTime,
+) -> Result<Vec<i64>, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault deks::destroy_of_merchant */
+         UPDATE deks SET state = 'destroyed', destroyed_at = $2, dek_wrapped = ''::bytea
+         WHERE merchant_id = $1 AND state <> 'destroyed' RETURNING id",
+        merchant,
+        now
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// How many keys a merchant has that are not destroyed.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn count_of_merchant(connection: &mut PgConnection, merchant: Uuid) -> Result<i64, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault deks::count_of_merchant */
+         SELECT count(*) AS \"count!\" FROM deks WHERE merchant_id = $1 AND state <> 'destroyed'",
+        merchant
+    )
+    .fetch_one(connection)
+    .await
+}

@@ -1,6 +1,6 @@
 //! Rows of all resealable tables, page by page: what they are sealed under, and putting them under another key.
 //!
-//! A further table needs its own four statements here, in the shape of those for `cards`, and its line in
+//! A further table needs its own four statements, in a file beside this one, and its lines in
 //! [`crate::rotation::tables`].
 
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -113,7 +113,8 @@ pub struct Resealed {
 }
 
 impl Resealed {
-    fn column(&self, place: usize) -> Option<Vec<u8>> {
+    /// What stands in a column.
+    pub(super) fn column(&self, place: usize) -> Option<Vec<u8>> {
         self.sealed.get(place).and_then(Option::as_ref).map(|sealed| sealed.as_bytes().to_vec())
     }
 }

@@ -1,6 +1,7 @@
 //! `/v1/customers`.
 
 pub mod create;
+pub mod list;
 pub mod retrieve;
 
 use axum::Router;
@@ -10,5 +11,7 @@ use crate::edge::call::{command, query};
 
 /// Its routes.
 pub fn router() -> Router<App> {
-    Router::new().route("/v1/customers", command(create::run)).route("/v1/customers/{id}", query(retrieve::run))
+    Router::new()
+        .route("/v1/customers", command(create::run).merge(query(list::run)))
+        .route("/v1/customers/{id}", query(retrieve::run))
 }

@@ -2,6 +2,8 @@
 
 mod alerts;
 mod canaries;
+mod erasure;
+mod exposed;
 mod freezes;
 mod imports;
 mod keys;
@@ -43,6 +45,8 @@ pub fn router(control: Control) -> Router {
         .merge(rotations::routes())
         .merge(keys::routes())
         .merge(imports::routes())
+        .merge(erasure::routes())
+        .merge(exposed::routes())
         .with_state(control)
 }
 
@@ -73,10 +77,10 @@ impl From<crate::store::StoreError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self.0 {
-            ControlCode::Malformed => StatusCode::BAD_REQUEST,
+            ControlCode::Malformed | ControlCode::BoxUnopenable => StatusCode::BAD_REQUEST,
             ControlCode::NotFound => StatusCode::NOT_FOUND,
-            ControlCode::Conflict => StatusCode::CONFLICT,
-            ControlCode::SealingKeyExpired | ControlCode::BoxUnopenable => StatusCode::UNPROCESSABLE_ENTITY,
+            ControlCode::Conflict | ControlCode::NotConfirmed => StatusCode::CONFLICT,
+            ControlCode::SealingKeyExpired => StatusCode::UNPROCESSABLE_ENTITY,
             ControlCode::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
             ControlCode::Sealed | ControlCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ControlCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
