@@ -10,7 +10,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::control::Control;
-use super::seal::{Sealer, add, text};
+use super::sealer::{Sealer, add, text};
 
 const COLUMNS: [&str; 4] = ["token", "number", "exp_month", "exp_year"];
 

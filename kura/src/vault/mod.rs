@@ -11,7 +11,7 @@ mod erase;
 mod erasures;
 mod freezes;
 mod retention;
-mod seal;
+mod sealer;
 mod status;
 mod watchlist;
 

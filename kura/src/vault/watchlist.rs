@@ -14,7 +14,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::control::Control;
-use super::seal::{Sealer, add, text};
+use super::sealer::{Sealer, add, text};
 
 /// What to do with it.
 #[derive(Debug, Subcommand)]
