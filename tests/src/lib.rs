@@ -5,12 +5,13 @@
 //! deleted; that of a failed one stays under `target/kura-tests/` to be looked at.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A harness fails by panicking.
 
+pub mod ledger;
 mod run;
 pub mod search;
 mod stack;
 
 pub use run::{Keys, Merchants, Run};
-pub use stack::{Answer, Options, Stack};
+pub use stack::{Answer, Options, Stack, program};
 
 use std::future::Future;
 use std::path::PathBuf;
