@@ -6,12 +6,13 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A harness fails by panicking.
 
 pub mod fuzz;
+pub mod ledger;
 mod run;
 pub mod search;
 mod stack;
 
 pub use run::{Keys, Merchants, Run};
-pub use stack::{Answer, Options, Stack};
+pub use stack::{Answer, Options, Stack, program};
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -262,6 +262,27 @@ impl Stack {
         child.wait().expect("a child");
     }
 
+    /// Stops a process where it stands, until [`Self::go_on`].
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn pause(&self, name: &str) {
+        self.signal(name, Signal::STOP);
+    }
+
+    /// After [`Self::pause`].
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn go_on(&self, name: &str) {
+        self.signal(name, Signal::CONT);
+    }
+
+    fn signal(&self, name: &str, signal: Signal) {
+        let pid = self.run_now().pids[name];
+        kill_process(Pid::from_raw(pid).expect("a process number"), signal).expect("it runs");
+    }
+
     /// [`Self::kill9`], and waits until its successor is ready. Needs [`Options::restart`].
     ///
     /// # Panics
@@ -393,10 +414,15 @@ fn new_state(under: &Path) -> PathBuf {
     under.join(tag)
 }
 
-/// A program of the workspace: beside the directory that this test program is in.
-fn program(name: &str) -> PathBuf {
+/// A program of the workspace: beside this one, or, for a test program, beside the directory that it is in.
+///
+/// # Panics
+/// When this program can't tell where it is.
+pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
-    own.ancestors().nth(2).expect("cargo's target directory").join(name)
+    let directory = own.parent().expect("a program is in a directory");
+    let built = if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+    built.expect("cargo's target directory").join(name)
 }
 
 /// Tests of one crate don't make cargo build the programs of another, so they are built here, unless the caller has done so
