@@ -68,6 +68,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
     let node = NodeId::new(config.node).context("node must be below 1024")?;
     // Before there is anything in it that is worth reading.
     let memory = Memory::lock(config.environment == Environment::Production)?;
+    let cvcs = CvcStore::new(CAPACITY, held_for(config)?)?;
     let provider = key_provider(config)?;
     let identity = Identity::open(&config.identity_key)?;
     let pool = config.database.connect(&MIGRATIONS).await?;
@@ -79,7 +80,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         committer: Committer::start(pool.clone(), i16::try_from(config.node)?).await?,
         sealing_keys: SealingKeys::new(node, &identity, clock::now_ms())?,
         keys,
-        cvcs: CvcStore::new(CAPACITY, held_for(config)?)?,
+        cvcs,
         acquirer_test: start(&config.acquirer.test)?,
         acquirer_live: start(&config.acquirer.live)?,
         in_flight: InFlight::default(),
