@@ -208,8 +208,9 @@ fn the_first_use_of_a_canary_stops_the_thief() {
 
     let attach = json!({ "context": nodes[1].context(), "token": canaries[2].with_use(TokenUse::Single) });
     assert_eq!(nodes[1].post(kura_wire::vault::PATH_ATTACH, &attach), (404, json!({ "code": "token_unknown" })));
-    let attached = stack.post("/v1/payment_methods", &stack.run().keys.sk_test, &form);
-    assert_eq!(attached.status, 503, "and now it is: {}", attached.text);
+    wait_until("attaching to be frozen too, twice: on both nodes", IN_FORCE_WITHIN, || {
+        (0..2).all(|_| stack.post("/v1/payment_methods", &stack.run().keys.sk_test, &form).status == 503)
+    });
     let frozen = freezes(stack);
     assert_eq!(frozen.len(), 2, "{frozen:?}");
     for freeze in &frozen {
