@@ -67,6 +67,13 @@ pub(crate) fn vault(state: &State, ports: &Ports, node: usize, own: VaultPorts, 
         "tls": tls(&state.path("vault/tls")),
         "database": database(state, cluster, "vault", 16),
         "key_provider": { "kind": "dev-file", "path": state.path("vault/dev-keys.json") },
+        // A load test on one's own machine is no theft.
+        "budgets": [{
+            "peer": "gateway.kura.internal",
+            "purpose": "authorize",
+            "per_minute": 1_000_000,
+            "per_day": 1_000_000_000,
+        }],
         "acquirer": { "test": {
             "address": local(ports.acquirer),
             "server_name": "acquirer.networks.example",

@@ -10,9 +10,11 @@ pub mod ledger;
 mod run;
 pub mod search;
 mod stack;
+mod vault_peer;
 
-pub use run::{Keys, Merchants, Run};
+pub use run::{Keys, Merchants, Run, VaultNode};
 pub use stack::{Answer, Options, Stack, program};
+pub use vault_peer::VaultPeer;
 
 use std::future::Future;
 use std::path::PathBuf;

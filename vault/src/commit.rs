@@ -359,8 +359,8 @@ impl Write {
             Self::Card(card, done) if refused.contains(&card.id) => drop(done.send(Ok(Inserted::KeyRetired))),
             Self::Card(_, done) => drop(done.send(Ok(Inserted::Done))),
             Self::Decide(decision, done) => {
-                let now = decided.contains(&decision.id);
-                let _ = done.send(Ok(if now { Decided::Now } else { Decided::Before }));
+                let told = if decided.contains(&decision.id) { Decided::Now } else { Decided::Before };
+                let _ = done.send(Ok(told));
             }
             Self::Open(opening, done) => drop(done.send(Ok(LedgerReceipt { record: opening.row().record_id }))),
             Self::Begin(_, done) => drop(done.send(begun.next().ok_or(VaultErrorCode::Internal))),

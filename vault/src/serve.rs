@@ -84,6 +84,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
     let node = NodeId::new(config.node).context("node must be below 1024")?;
     // Before there is anything in it that is worth reading.
     let memory = Memory::lock(config.environment == Environment::Production)?;
+    let cvcs = CvcStore::new(CAPACITY, held_for(config)?)?;
     let provider = key_provider(config)?;
     let identity = Identity::open(&config.identity_key)?;
     let pool = config.database.connect(&MIGRATIONS).await?;
@@ -98,7 +99,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         ledger,
         sealing_keys: SealingKeys::new(node, &identity, clock::now_ms())?,
         keys,
-        cvcs: CvcStore::new(CAPACITY, held_for(config)?)?,
+        cvcs,
         acquirer_test: start(&config.acquirer.test)?,
         acquirer_live: start(&config.acquirer.live)?,
         in_flight: InFlight::default(),

@@ -48,6 +48,9 @@ pub(crate) struct Arguments {
     /// Start a service again when it dies, instead of stopping everything
     #[arg(long)]
     restart: bool,
+    /// Go on without this process when it dies
+    #[arg(long, value_name = "NAME")]
+    spare: Vec<String>,
     /// Run what was built before
     #[arg(long)]
     no_build: bool,
@@ -143,6 +146,12 @@ async fn watch(
     let mut children = signal(SignalKind::child())?;
     loop {
         if let Some(death) = supervisor.death() {
+            if arguments.spare.iter().any(|spare| spare == death.name) {
+                supervisor.forget(&death);
+                note(&format!("{} died ({}); going on without it", death.name, death.status));
+                run_file::write(state, ports, facts, supervisor)?;
+                continue;
+            }
             if !arguments.restart {
                 bail!("{}", death.report());
             }

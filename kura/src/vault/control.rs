@@ -1,6 +1,6 @@
 //! The way to the vault's control plane.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,12 +15,22 @@ use crate::terminal::say;
 use crate::workspace;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long it takes at the most to find out that a node isn't there.
+const LOOK_WITHIN: Duration = Duration::from_millis(500);
 
 /// What `run.json` says, as far as it is needed here.
 #[derive(Debug, Deserialize)]
 struct RunFile {
     control: ControlPlanes,
+    /// All nodes; what is asked here any of them can answer.
+    #[serde(default)]
+    vaults: Vec<VaultNode>,
     tls: TlsDirectories,
+}
+
+#[derive(Debug, Deserialize)]
+struct VaultNode {
+    control_plane: SocketAddr,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,7 +67,8 @@ impl Control {
         let run: RunFile = serde_json::from_slice(&text).context("run.json is of another version")?;
         let file = |name: &str| run.tls.admin.join(name);
         let tls = TlsConfig { certificate: file("certificate.pem"), private_key: file("key.pem"), ca: file("ca.pem") };
-        let address = run.control.vault;
+        let is_there = |address: &SocketAddr| TcpStream::connect_timeout(address, LOOK_WITHIN).is_ok();
+        let address = run.vaults.iter().map(|node| node.control_plane).find(is_there).unwrap_or(run.control.vault);
         let http = tls.http_client::<Vault>(address, ANSWER_WITHIN)?;
         let gateway = run.control.gateway;
         let gateway = (tls.http_client::<Gateway>(gateway, ANSWER_WITHIN)?, TlsConfig::base_url::<Gateway>(gateway));
