@@ -10,6 +10,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// All heap that this process frees is wiped first: cards that are imported pass through buffers of libraries too.
+#[global_allocator]
+static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 mod bench;
 mod certificates;
 mod check;
@@ -18,6 +22,7 @@ mod invite;
 mod ports;
 mod postgres;
 mod processes;
+mod scale;
 mod services;
 mod settings;
 mod sql;
@@ -46,6 +51,8 @@ enum Command {
     Test(check::Arguments),
     /// Measure the card path beside pgbench on the same cluster.
     Bench(bench::Arguments),
+    /// Import cards, rotate all keys under load and count what was lost, at any scale.
+    Scale(scale::Arguments),
     /// Run the vault from the management network: its state, keys, imports, erasure.
     Vault(vault::Arguments),
     /// Record what the services' SQL statements look like to the database, after a change to one (.sqlx/).
@@ -63,6 +70,7 @@ fn main() -> ExitCode {
                 Command::Invite(arguments) => invite::run(arguments).await,
                 Command::Test(arguments) => check::run(arguments).await,
                 Command::Bench(arguments) => bench::run(arguments).await,
+                Command::Scale(arguments) => scale::run(arguments),
                 Command::Vault(arguments) => vault::run(arguments).await,
                 Command::Sql(arguments) => sql::run(arguments).await,
             }

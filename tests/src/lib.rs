@@ -5,6 +5,9 @@
 //! deleted; that of a failed one stays under `target/kura-tests/` to be looked at.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A harness fails by panicking.
 
+pub mod generated;
+pub mod key_material;
+mod operator;
 mod run;
 pub mod search;
 mod stack;

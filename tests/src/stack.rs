@@ -383,9 +383,10 @@ fn new_state(under: &Path) -> PathBuf {
 }
 
 /// A program of the workspace: beside the directory that this test program is in.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
-    own.ancestors().nth(2).expect("cargo's target directory").join(name)
+    // Tests are in `deps/` below it; programs of this crate are in it.
+    own.ancestors().skip(1).map(|place| place.join(name)).find(|program| program.is_file()).expect("it is built")
 }
 
 /// Tests of one crate don't make cargo build the programs of another, so they are built here, unless the caller has done so

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kura_platform::tls::{TlsConfig, Vault};
-use kura_wire::control::ControlErrorBody;
+use kura_wire::control::{ControlCode, ControlErrorBody};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 struct RunFile {
     control: ControlPlanes,
     tls: TlsDirectories,
+    vault_identity: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,6 +38,7 @@ struct TlsDirectories {
 pub(super) struct Control {
     http: reqwest::Client,
     base: String,
+    vault_identity: String,
     json: bool,
 }
 
@@ -55,7 +57,7 @@ impl Control {
         let tls = TlsConfig { certificate: file("certificate.pem"), private_key: file("key.pem"), ca: file("ca.pem") };
         let address = run.control.vault;
         let http = tls.http_client::<Vault>(address, ANSWER_WITHIN)?;
-        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), json })
+        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), vault_identity: run.vault_identity, json })
     }
 
     /// Whether programs read the output.
@@ -68,6 +70,21 @@ impl Control {
         answer(self.http.get(format!("{}{path}", self.base)).query(query)).await
     }
 
+    /// `POST` with an answer.
+    pub(super) async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A> {
+        answer(self.http.post(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// `POST` that is answered by success alone.
+    pub(super) async fn tell(&self, path: &str, body: &impl Serialize) -> Result<()> {
+        successful(self.http.post(format!("{}{path}", self.base)).json(body)).await.map(drop)
+    }
+
+    /// The identity that vouches for the vault's keys, pinned when it was made.
+    pub(super) fn vault_identity(&self) -> &str {
+        &self.vault_identity
+    }
+
     /// Prints an answer: as JSON where that is wanted, else as `text` puts it.
     pub(super) fn print<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         say(&if self.is_json() { serde_json::to_string_pretty(answer)? } else { text(answer) });
@@ -75,14 +92,23 @@ impl Control {
     }
 }
 
+/// The vault's own word for why it did not do it.
+#[derive(Debug, thiserror::Error)]
+#[error("the vault refused: {0}")]
+pub(super) struct Refused(pub(super) ControlCode);
+
 async fn answer<A: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<A> {
+    successful(request).await?.json().await.context("the vault's answer is of another version")
+}
+
+async fn successful(request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
     let response = request.send().await.context("the vault's control plane can't be reached")?;
     let status = response.status();
     if status.is_success() {
-        return response.json().await.context("the vault's answer is of another version");
+        return Ok(response);
     }
     match response.json::<ControlErrorBody>().await {
-        Ok(body) => bail!("the vault refused: {}", body.code),
+        Ok(body) => Err(Refused(body.code).into()),
         Err(_) => bail!("the vault refused ({status})"),
     }
 }

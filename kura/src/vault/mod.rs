@@ -4,6 +4,10 @@
 //! programs), the rest to standard error. What destroys is a dry run unless `--execute` is given.
 
 mod control;
+mod import;
+mod keys;
+mod rotate;
+mod rotation;
 mod status;
 
 use std::path::PathBuf;
@@ -31,6 +35,14 @@ pub(crate) struct Arguments {
 enum Command {
     /// Show how the vault does.
     Status,
+    /// List every key of the vault: what it is for, its state, age, uses and cryptoperiod. No key is shown.
+    Keys,
+    /// Rotate keys, online. A dry run unless --execute is given.
+    Rotate(rotate::Arguments),
+    /// Show the rotation that is under way, or the last one; change how fast it goes.
+    Rotation(rotation::Arguments),
+    /// Import cards: CSV on standard input, tokens on standard output.
+    Import(import::Arguments),
 }
 
 /// Does one thing.
@@ -41,5 +53,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let control = Control::of(arguments.state.as_deref(), arguments.json)?;
     match arguments.command {
         Command::Status => status::run(&control).await,
+        Command::Keys => keys::run(&control).await,
+        Command::Rotate(arguments) => rotate::run(&control, arguments).await,
+        Command::Rotation(arguments) => rotation::run(&control, arguments).await,
+        Command::Import(arguments) => import::run(control, arguments).await,
     }
 }

@@ -13,3 +13,6 @@ pub mod rotations;
 
 /// What the database says went wrong. Its message never holds a value of ours: all values are bound parameters.
 pub type StoreError = sqlx::Error;
+
+/// Connections to the vault's database.
+pub type Pool = sqlx::PgPool;
