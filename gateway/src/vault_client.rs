@@ -11,9 +11,9 @@ use std::time::Duration;
 use kura_platform::tls::{TlsConfig, TlsError, Vault};
 use kura_wire::sealed_box::SignedKeySet;
 use kura_wire::vault::{
-    Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE, PATH_REFUND, PATH_RESOLVE,
-    PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard, Tokenize, Tokenized,
-    VaultErrorBody, VaultErrorCode,
+    Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE,
+    PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard,
+    Tokenize, Tokenized, VaultErrorBody, VaultErrorCode,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -10,8 +10,8 @@ use kura_vault::crypto::keks::KekError;
 use kura_vault::crypto::key_provider::KeyProvider;
 use kura_vault::crypto::keyring::Keyring;
 use kura_vault::serve::MIGRATIONS;
-use kura_vault::store::reseal::{Pages, SealedRow, count_card_pages, list_cards};
 use kura_vault::store::inventory;
+use kura_vault::store::reseal::{Pages, SealedRow, count_card_pages, list_cards};
 use kura_wire::ids::MerchantId;
 
 use crate::Stack;

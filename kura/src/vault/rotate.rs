@@ -69,9 +69,8 @@ pub(super) async fn run(control: &Control, arguments: Arguments) -> Result<ExitC
 
 async fn dry_run(control: &Control, wanted: &StartRotation) -> Result<ExitCode> {
     let inventory: KeyInventory = control.get(PATH_KEYS, &()).await?;
-    let of_kind = |purpose| {
-        inventory.keys.iter().filter(move |key| key.purpose == purpose && key.state == KeyState::Active)
-    };
+    let of_kind =
+        |purpose| inventory.keys.iter().filter(move |key| key.purpose == purpose && key.state == KeyState::Active);
     match wanted.kind {
         RotationKind::Kek => {
             for kek in of_kind(KeyPurpose::Kek) {

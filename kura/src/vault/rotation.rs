@@ -66,7 +66,8 @@ pub(super) fn show(control: &Control, rotation: &Rotation) -> Result<ExitCode> {
 
 /// Shows how far it is until it is done. A vault that is away for a while is waited for.
 pub(super) async fn watch(control: &Control, id: RotationId) -> Result<ExitCode> {
-    let target = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(0), target);
     bar.set_style(ProgressStyle::with_template("  {bar:40.cyan} {human_pos} of {human_len}  {wide_msg:.dim}")?);
     loop {

@@ -67,13 +67,11 @@ pub(super) async fn prepare(
             let seals = rows.len().saturating_mul(sealer.table.columns().len());
             let seals = i64::try_from(seals).unwrap_or(i64::MAX);
             let new_key = sealer.keyring.deks.for_sealing(merchant, sealer.table.class(), seals).await?;
-            sealing.spawn(record_and_reseal(Arc::clone(&sealer.vault), opening(sealer, owner, rows.len()), Group {
-                table: sealer.table,
-                merchant,
-                rows,
-                old_keys,
-                new_key,
-            }));
+            sealing.spawn(record_and_reseal(
+                Arc::clone(&sealer.vault),
+                opening(sealer, owner, rows.len()),
+                Group { table: sealer.table, merchant, rows, old_keys, new_key },
+            ));
         }
     }
     while let Some(done) = sealing.join_next().await {

@@ -76,8 +76,12 @@ async fn over_table(
     let end = table.count_pages(work.pool()).await?;
     // A page has some fifteen rows.
     let mut cursor = Cursor { next: from, end, pages: (work.pace.batch() / 15).max(1) };
-    let sealer =
-        Sealer { vault: Arc::clone(&work.vault), keyring: Arc::clone(&work.keyring), rotation: work.rotation.id, table };
+    let sealer = Sealer {
+        vault: Arc::clone(&work.vault),
+        keyring: Arc::clone(&work.keyring),
+        rotation: work.rotation.id,
+        table,
+    };
     let mut ready = match cursor.take() {
         Some(pages) => Some(batch::prepare(&sealer, pages, keys, &known.broken_keys).await?),
         None => None,

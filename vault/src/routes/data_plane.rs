@@ -7,7 +7,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use kura_platform::tls::{Gateway, Peer};
 use kura_wire::sealed_box::SignedKeySet;
-use kura_wire::vault::{self as wire, Attach, Authorize, Describe, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized};
+use kura_wire::vault::{
+    self as wire, Attach, Authorize, Describe, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized,
+};
 
 use super::{Body, Failure};
 use crate::domain::Vault;

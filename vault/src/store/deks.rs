@@ -228,11 +228,7 @@ pub async fn rewrap(
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn list_retired(
-    pool: &PgPool,
-    merchant: Option<Uuid>,
-    class: Option<&str>,
-) -> Result<Vec<i64>, StoreError> {
+pub async fn list_retired(pool: &PgPool, merchant: Option<Uuid>, class: Option<&str>) -> Result<Vec<i64>, StoreError> {
     sqlx::query_scalar!(
         "/* vault deks::list_retired */
          SELECT id FROM deks

@@ -57,7 +57,9 @@ pub async fn list_deks(pool: &PgPool, limit: i64) -> Result<Vec<DekFacts>, Store
 /// # Errors
 /// [`StoreError`].
 pub async fn count_deks(pool: &PgPool) -> Result<i64, StoreError> {
-    sqlx::query_scalar!("/* vault inventory::count_deks */ SELECT count(*) AS \"count!\" FROM deks").fetch_one(pool).await
+    sqlx::query_scalar!("/* vault inventory::count_deks */ SELECT count(*) AS \"count!\" FROM deks")
+        .fetch_one(pool)
+        .await
 }
 
 /// All root secrets.

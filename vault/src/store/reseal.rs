@@ -69,7 +69,9 @@ pub async fn list_cards(pool: &PgPool, pages: Pages, keys: &[i64]) -> Result<Vec
         sealed: vec![Some(Sealed::from_column(pan)), holder.map(Sealed::from_column)],
     };
     let rows = rows.into_iter();
-    Ok(rows.map(|found| row(found.at, found.id, found.merchant_id, found.key_id, found.pan_sealed, found.holder_sealed)).collect())
+    Ok(rows
+        .map(|found| row(found.at, found.id, found.merchant_id, found.key_id, found.pan_sealed, found.holder_sealed))
+        .collect())
 }
 
 /// How many cards there are under each of these keys on these pages. Where many statements must agree, they share a

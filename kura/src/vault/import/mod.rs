@@ -16,9 +16,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use kura_wire::ids::{ImportId, MerchantId};
-use kura_wire::import::{
-    Import, ImportedBatch, PATH_IMPORT, PATH_IMPORT_FINISH, PATH_IMPORTS, StartImport,
-};
+use kura_wire::import::{Import, ImportedBatch, PATH_IMPORT, PATH_IMPORT_FINISH, PATH_IMPORTS, StartImport};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 

@@ -202,10 +202,7 @@ mod tests {
         let all = batches(file).unwrap();
         assert_eq!(all.len(), 1);
         let text = std::str::from_utf8(&all[0].plaintext).unwrap();
-        assert_eq!(
-            text,
-            r#"[[1,"4242424242424242",7,2030,"Yamada, Taro"],[2,"5555555555554444",12,2031,null]]"#
-        );
+        assert_eq!(text, r#"[[1,"4242424242424242",7,2030,"Yamada, Taro"],[2,"5555555555554444",12,2031,null]]"#);
         assert_eq!(all[0].sent[1].reference, "b");
         assert_eq!(all[0].sent[1].line, 3);
     }
@@ -217,14 +214,17 @@ mod tests {
         let all = batches(file).unwrap();
         assert_eq!(all[0].plaintext.as_slice(), b"[]");
         let told: Vec<_> = all[0].bad.iter().map(|bad| (bad.line, bad.reference.as_str(), bad.code.as_str())).collect();
-        assert_eq!(told, [
-            (2, "a", "card_number_incorrect"),
-            (3, "", "reference_invalid"),
-            (4, "b", "expiry_month_invalid"),
-            (5, "c", "expiry_year_invalid"),
-            (6, "d", "card_malformed"),
-            (7, "", "reference_invalid"),
-        ]);
+        assert_eq!(
+            told,
+            [
+                (2, "a", "card_number_incorrect"),
+                (3, "", "reference_invalid"),
+                (4, "b", "expiry_month_invalid"),
+                (5, "c", "expiry_year_invalid"),
+                (6, "d", "card_malformed"),
+                (7, "", "reference_invalid"),
+            ]
+        );
     }
 
     /// A file without a header is refused, and its first card is not repeated in the message.
@@ -238,7 +238,9 @@ mod tests {
     #[test]
     fn batches_are_cut_by_the_rows_number() {
         let mut file = "reference,number,exp_month,exp_year\n".to_owned();
-        (1..=4001).for_each(|row| file.push_str(&format!("r{row},{},1,2030\n", if row == 7 { "x" } else { "4242424242424242" })));
+        (1..=4001).for_each(|row| {
+            file.push_str(&format!("r{row},{},1,2030\n", if row == 7 { "x" } else { "4242424242424242" }))
+        });
         let all = batches(&file).unwrap();
         assert_eq!(all.iter().map(|batch| batch.sent.len()).collect::<Vec<_>>(), [1999, 2000, 1]);
         assert_eq!(all.iter().map(|batch| batch.number).collect::<Vec<_>>(), [0, 1, 2]);

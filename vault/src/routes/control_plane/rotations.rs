@@ -8,9 +8,7 @@ use kura_platform::tls::{Admin, Peer};
 use kura_platform::{clock, random};
 use kura_wire::control::ControlCode;
 use kura_wire::ids::{MerchantId, RotationId};
-use kura_wire::rotation::{
-    PATH_ROTATION_THROTTLE, PATH_ROTATIONS, Rotation, RotationKind, StartRotation, Throttle,
-};
+use kura_wire::rotation::{PATH_ROTATION_THROTTLE, PATH_ROTATIONS, Rotation, RotationKind, StartRotation, Throttle};
 use uuid::Uuid;
 
 use super::{Body, Control, Refusal};
