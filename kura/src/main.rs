@@ -10,6 +10,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// All heap that this process frees is wiped first: cards that are imported pass through buffers of libraries too.
+#[global_allocator]
+static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 mod bench;
 mod certificates;
 mod check;
@@ -20,6 +24,7 @@ mod ledger;
 mod ports;
 mod postgres;
 mod processes;
+mod scale;
 mod services;
 mod settings;
 mod sql;
@@ -50,6 +55,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Feed the readers that meet strangers' bytes with ever stranger ones, under coverage.
     Fuzz(fuzz::Arguments),
+    /// Import cards, rotate all keys under load and count what was lost, at any scale.
+    Scale(scale::Arguments),
     /// Run the vault from the management network: its state, keys, imports, erasure.
     Vault(vault::Arguments),
     /// Export the vault's access ledger, verify an export offline, find what was opened.
@@ -72,6 +79,7 @@ fn main() -> ExitCode {
                 Command::Test(arguments) => check::run(arguments).await,
                 Command::Bench(arguments) => bench::run(arguments).await,
                 Command::Fuzz(arguments) => fuzz::run(arguments).await,
+                Command::Scale(arguments) => scale::run(arguments),
                 Command::Vault(arguments) => vault::run(arguments).await,
                 Command::Ledger(arguments) => ledger::run(arguments).await,
                 Command::ScaleLedger(arguments) => ledger::scale::run(arguments).await,

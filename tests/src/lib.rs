@@ -6,7 +6,10 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A harness fails by panicking.
 
 pub mod fuzz;
+pub mod generated;
+pub mod key_material;
 pub mod ledger;
+mod operator;
 mod run;
 pub mod search;
 mod stack;

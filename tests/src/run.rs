@@ -35,6 +35,8 @@ pub struct Run {
     pub postgres: BTreeMap<String, Postgres>,
     /// Control planes: `gateway` and `vault`.
     pub control: BTreeMap<String, SocketAddr>,
+    /// The public key that boxes' keys are signed with.
+    pub vault_identity: String,
     /// The vault's listener for the gateway.
     pub vault_data_plane: SocketAddr,
     /// All vault nodes, node 0 first.

@@ -50,6 +50,8 @@ pub(crate) struct Merchants {
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) merchants: Merchants,
+    /// What browsers and imports have pinned.
+    pub(crate) vault_identity: String,
     /// The link with which the first admin enrols, as long as it is unused.
     pub(crate) enrolment: Option<String>,
     pub(crate) vault: Cluster,
@@ -117,7 +119,7 @@ impl BringUp<'_> {
             Some(link) if is_unused(&http, &link).await => Some(link),
             _ => None,
         };
-        Ok(Facts { merchants, enrolment, vault, main })
+        Ok(Facts { merchants, vault_identity: identity, enrolment, vault, main })
     }
 
     fn prepare(&self) -> Result<()> {

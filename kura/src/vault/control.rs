@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use kura_platform::tls::{Gateway, TlsConfig, Vault};
-use kura_wire::control::ControlErrorBody;
+use kura_wire::control::{ControlCode, ControlErrorBody};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,7 @@ struct RunFile {
     /// All nodes; what is asked here any of them can answer.
     #[serde(default)]
     vaults: Vec<VaultNode>,
+    vault_identity: String,
     tls: TlsDirectories,
 }
 
@@ -49,38 +50,32 @@ pub(crate) struct Control {
     http: reqwest::Client,
     base: String,
     /// The gateway's control plane, for what both must know.
-    gateway: (reqwest::Client, String),
+    gateway: Option<(reqwest::Client, String)>,
+    vault_identity: String,
     json: bool,
-    state: PathBuf,
 }
 
 impl Control {
-    /// For the Kura that runs on this state directory.
+    /// For the Kura that runs on this state directory: the first of its vault's nodes that is there.
     pub(crate) fn of(state: Option<&Path>, json: bool) -> Result<Self> {
-        let state = match state {
-            Some(directory) => directory.to_owned(),
-            None => workspace::root()?.join(".kura"),
-        };
-        let Ok(text) = std::fs::read(run_file(&state)) else {
-            bail!("Kura does not run on {}; start it with `cargo kura up`", state.display());
-        };
-        let run: RunFile = serde_json::from_slice(&text).context("run.json is of another version")?;
-        let file = |name: &str| run.tls.admin.join(name);
-        let tls = TlsConfig { certificate: file("certificate.pem"), private_key: file("key.pem"), ca: file("ca.pem") };
+        let run = read_run(state)?;
         let is_there = |address: &SocketAddr| TcpStream::connect_timeout(address, LOOK_WITHIN).is_ok();
         let address = run.vaults.iter().map(|node| node.control_plane).find(is_there).unwrap_or(run.control.vault);
-        let http = tls.http_client::<Vault>(address, ANSWER_WITHIN)?;
         let gateway = run.control.gateway;
+        let tls = console_tls(&run.tls.admin);
         let gateway = (tls.http_client::<Gateway>(gateway, ANSWER_WITHIN)?, TlsConfig::base_url::<Gateway>(gateway));
-        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), gateway, json, state })
+        Ok(Self { json, gateway: Some(gateway), ..Self::at(address, &run.tls.admin, run.vault_identity)? })
     }
 
-    /// The vault's identity, as the gateway's configuration has it pinned.
-    pub(super) fn vault_identity(&self) -> Result<String> {
-        let path = self.state.join("gateway/gateway.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
-        let pinned = text.lines().find_map(|line| line.strip_prefix("vault_identity = "));
-        Ok(pinned.context("the gateway has no vault identity pinned")?.trim_matches('"').to_owned())
+    /// For one node, with the console's certificate from this directory.
+    pub(crate) fn at(address: SocketAddr, tls: &Path, vault_identity: String) -> Result<Self> {
+        let http = console_tls(tls).http_client::<Vault>(address, ANSWER_WITHIN)?;
+        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), gateway: None, vault_identity, json: false })
+    }
+
+    /// The vault's public key, as card forms have it pinned.
+    pub(crate) fn vault_identity(&self) -> &str {
+        &self.vault_identity
     }
 
     /// Whether programs read the output.
@@ -93,20 +88,25 @@ impl Control {
         answer(self.http.get(format!("{}{path}", self.base)).query(query)).await
     }
 
-    /// `POST` with a JSON body.
+    /// `GET` of something that isn't JSON.
+    pub(crate) async fn bytes(&self, path: &str, query: &impl Serialize) -> Result<Vec<u8>> {
+        let response = successful(self.http.get(format!("{}{path}", self.base)).query(query)).await?;
+        Ok(response.bytes().await.context("the vault's answer was cut off")?.to_vec())
+    }
+
+    /// `POST` with an answer.
     pub(crate) async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A> {
         answer(self.http.post(format!("{}{path}", self.base)).json(body)).await
     }
 
-    /// `GET` of something that isn't JSON.
-    pub(crate) async fn bytes(&self, path: &str, query: &impl Serialize) -> Result<Vec<u8>> {
-        let response = sent(self.http.get(format!("{}{path}", self.base)).query(query)).await?;
-        Ok(response.bytes().await.context("the vault's answer was cut off")?.to_vec())
+    /// `POST` that is answered by success alone.
+    pub(super) async fn tell(&self, path: &str, body: &impl Serialize) -> Result<()> {
+        successful(self.http.post(format!("{}{path}", self.base)).json(body)).await.map(drop)
     }
 
     /// `POST` to the gateway's control plane, which says only whether it did it.
     pub(super) async fn post_to_gateway(&self, path: &str, body: &impl Serialize) -> Result<()> {
-        let (http, base) = &self.gateway;
+        let (http, base) = self.gateway.as_ref().context("no gateway is known here")?;
         let request = http.post(format!("{base}{path}")).json(body);
         let status = request.send().await.context("the gateway's control plane can't be reached")?.status();
         if status.is_success() { Ok(()) } else { bail!("the gateway refused ({status})") }
@@ -119,19 +119,39 @@ impl Control {
     }
 }
 
-async fn answer<A: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<A> {
-    sent(request).await?.json().await.context("the vault's answer is of another version")
+fn read_run(state: Option<&Path>) -> Result<RunFile> {
+    let state = match state {
+        Some(directory) => directory.to_owned(),
+        None => workspace::root()?.join(".kura"),
+    };
+    let Ok(text) = std::fs::read(run_file(&state)) else {
+        bail!("Kura does not run on {}; start it with `cargo kura up`", state.display());
+    };
+    serde_json::from_slice(&text).context("run.json is of another version")
 }
 
-/// Sends it; what the vault refuses is an error.
-async fn sent(request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
+fn console_tls(directory: &Path) -> TlsConfig {
+    let file = |name: &str| directory.join(name);
+    TlsConfig { certificate: file("certificate.pem"), private_key: file("key.pem"), ca: file("ca.pem") }
+}
+
+/// The vault's own word for why it did not do it.
+#[derive(Debug, thiserror::Error)]
+#[error("the vault refused: {0}")]
+pub(super) struct Refused(pub(super) ControlCode);
+
+async fn answer<A: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<A> {
+    successful(request).await?.json().await.context("the vault's answer is of another version")
+}
+
+async fn successful(request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
     let response = request.send().await.context("the vault's control plane can't be reached")?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
     }
     match response.json::<ControlErrorBody>().await {
-        Ok(body) => bail!("the vault refused: {}", body.code),
+        Ok(body) => Err(Refused(body.code).into()),
         Err(_) => bail!("the vault refused ({status})"),
     }
 }

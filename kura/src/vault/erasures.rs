@@ -22,7 +22,7 @@ struct Shown {
 
 /// Lists all, each checked; fails when one is not what the vault signed.
 pub(super) async fn run(control: &Control) -> Result<ExitCode> {
-    let identity = control.vault_identity()?;
+    let identity = control.vault_identity();
     let mut shown: Vec<Shown> = Vec::new();
     loop {
         let after = shown.last().map_or(0, |last| last.id);

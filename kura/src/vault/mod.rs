@@ -10,7 +10,11 @@ pub(crate) mod control;
 mod erase;
 mod erasures;
 mod freezes;
+mod import;
+mod keys;
 mod retention;
+mod rotate;
+mod rotation;
 mod sealer;
 mod status;
 mod watchlist;
@@ -60,6 +64,14 @@ enum Command {
     Erasures,
     /// What is kept, why, for how long, and that nothing is overdue (PCI DSS 3.2.1)
     Retention(retention::Arguments),
+    /// List every key of the vault: what it is for, its state, age, uses and cryptoperiod. No key is shown.
+    Keys,
+    /// Rotate keys, online. A dry run unless --execute is given.
+    Rotate(rotate::Arguments),
+    /// Show the rotation that is under way, or the last one; change how fast it goes.
+    Rotation(rotation::Arguments),
+    /// Import cards: CSV on standard input, tokens on standard output.
+    Import(import::Arguments),
 }
 
 /// Does one thing.
@@ -79,5 +91,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Erase(command) => erase::run(&control, command).await,
         Command::Erasures => erasures::run(&control).await,
         Command::Retention(arguments) => retention::run(&control, arguments).await,
+        Command::Keys => keys::run(&control).await,
+        Command::Rotate(arguments) => rotate::run(&control, arguments).await,
+        Command::Rotation(arguments) => rotation::run(&control, arguments).await,
+        Command::Import(arguments) => import::run(control, arguments).await,
     }
 }

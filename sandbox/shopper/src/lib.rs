@@ -97,13 +97,19 @@ pub fn seal_text(
         origin: origin.to_owned(),
         sealed_at_ms: now_ms,
     };
-    let public = BASE64URL_NOPAD.decode(key.public_key.as_bytes()).map_err(|_| SealError::Keys)?;
     let padded = format!("{text:<PADDED_LEN$}");
-    let aad = sealed.aad(publishable_key);
-    let (enc, ciphertext) = hpke(key.suite).seal(HPKE_INFO, &aad, padded.as_bytes(), &HpkePublicKey(public))?;
-    sealed.enc = BASE64URL_NOPAD.encode(&enc.0);
-    sealed.ciphertext = BASE64URL_NOPAD.encode(&ciphertext);
+    (sealed.enc, sealed.ciphertext) = seal_bound(key, &sealed.aad(publishable_key), padded.as_bytes())?;
     Ok(sealed)
+}
+
+/// Seals anything for this associated data. Gives HPKE's encapsulated key and the ciphertext, both in base64url.
+///
+/// # Errors
+/// [`SealError`].
+pub fn seal_bound(key: &SealingKey, aad: &[u8], plaintext: &[u8]) -> Result<(String, String), SealError> {
+    let public = BASE64URL_NOPAD.decode(key.public_key.as_bytes()).map_err(|_| SealError::Keys)?;
+    let (enc, ciphertext) = hpke(key.suite).seal(HPKE_INFO, aad, plaintext, &HpkePublicKey(public))?;
+    Ok((BASE64URL_NOPAD.encode(&enc.0), BASE64URL_NOPAD.encode(&ciphertext)))
 }
 
 fn hpke(suite: Suite) -> &'static dyn Hpke {

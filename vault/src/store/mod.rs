@@ -30,3 +30,6 @@ pub mod sweeps;
 
 /// What the database says went wrong. Its message never holds a value of ours: all values are bound parameters.
 pub type StoreError = sqlx::Error;
+
+/// Connections to the vault's database.
+pub type Pool = sqlx::PgPool;
