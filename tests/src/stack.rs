@@ -383,7 +383,7 @@ fn new_state(under: &Path) -> PathBuf {
 }
 
 /// A program of the workspace: beside the directory that this test program is in.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
     own.ancestors().nth(2).expect("cargo's target directory").join(name)
 }
