@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use data_encoding::BASE64;
 use memchr::memmem::Finder;
 
 use crate::Stack;
@@ -49,6 +50,27 @@ impl Needle {
     /// A security code: its digits, standing alone.
     pub fn cvc(cvc: &str) -> Self {
         Self { spellings: vec![("digits alone", cvc.as_bytes().to_vec())], alone: true }
+    }
+
+    /// Any text, such as a name: plain, in two-byte characters, as hexadecimal text, and in base64 from each of its three
+    /// beginnings.
+    pub fn text(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut spellings = vec![
+            ("plain", bytes.to_vec()),
+            ("UTF-16", text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+            ("hexadecimal", hex.into_bytes()),
+        ];
+        for skipped in 0..3 {
+            // Whole groups of three bytes alone have letters of their own.
+            let whole = &bytes[skipped..];
+            let whole = &whole[..whole.len() / 3 * 3];
+            if whole.len() >= 9 {
+                spellings.push(("base64", BASE64.encode(whole).into_bytes()));
+            }
+        }
+        Self { spellings, alone: false }
     }
 
     fn find(&self, haystack: &[u8]) -> Vec<&'static str> {

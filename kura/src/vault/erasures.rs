@@ -30,7 +30,7 @@ pub(super) async fn run(control: &Control) -> Result<ExitCode> {
         if page.is_empty() {
             break;
         }
-        shown.extend(page.into_iter().map(|erasure| check(&identity, erasure)));
+        shown.extend(page.into_iter().map(|erasure| check(identity, erasure)));
     }
     control.print(&shown, |shown| shown.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     Ok(if shown.iter().all(|erasure| erasure.valid) { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -6,7 +6,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use kura_platform::clock;
 use kura_wire::exposed::{AccountUpdates, BatchDone, MAX_BATCH_LINES, RefusedLine};
-use kura_wire::ids::{CardToken, MerchantId, RequestId};
+use kura_wire::ids::{CardToken, MerchantId, RequestId, TokenUse};
 use kura_wire::operator_box::PURPOSE_ACCOUNT_UPDATE;
 use kura_wire::vault::VaultErrorCode;
 use serde::Deserialize;
@@ -85,6 +85,9 @@ impl Vault {
         line: &Line<'_>,
     ) -> Result<bool, VaultErrorCode> {
         let token: CardToken = line.token.parse().map_err(|_| VaultErrorCode::TokenUnknown)?;
+        if token.allows != TokenUse::Multi {
+            return Err(VaultErrorCode::TokenUnknown);
+        }
         let record = Uuid::from_bytes(token.record);
         let expiry = Expiry::parse(line.exp_month, line.exp_year, clock::now())?;
         let pan = if line.number.is_empty() { None } else { Some(Pan::parse(line.number.as_bytes())?) };

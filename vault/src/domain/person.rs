@@ -2,7 +2,6 @@
 //!
 //! No call of any plane answers an open field. Opening needs a [`LedgerReceipt`], as a card's number does.
 
-use kura_platform::tls::{Gateway, Peer};
 use kura_platform::{clock, random};
 use kura_wire::ids::{MerchantId, PayerId, RequestId};
 use kura_wire::payer::{FindPayers, MAX_FOUND, PersonField, PersonFields, StorePayer, StoredPayer};
@@ -135,23 +134,6 @@ impl Vault {
         let found =
             payers::list_by_email(&self.pool, owner, class.as_str(), &hash, limit).await.map_err(store_error)?;
         Ok(found.into_iter().map(|id| PayerId::from_bytes(id.into_bytes())).collect())
-    }
-
-    /// Records that a payer is about to be opened, for this purpose. The receipt opens that payer once.
-    ///
-    /// # Errors
-    /// `CustomerUnknown` when there is no such payer; `Overloaded`; `Internal`.
-    pub async fn record_payer_opening(
-        &self,
-        peer: Peer<Gateway>,
-        context: &Context,
-        payer: PayerId,
-        class: DataClass,
-        purpose: &str,
-    ) -> Result<LedgerReceipt, VaultErrorCode> {
-        let sealed = self.find_payer(context.merchant, Uuid::from_bytes(*payer.as_bytes()), class).await?;
-        let opening = person_opening(peer.name(), context, *payer.as_bytes(), class, sealed.present(), purpose);
-        self.record_opening(opening).await
     }
 
     /// Opens a payer for the network that needs it. The receipt says that the opening is on disk already; it is used up.

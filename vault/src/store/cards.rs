@@ -305,7 +305,8 @@ pub async fn find_imported(
     .await
 }
 
-/// What a replacement of the card needs to know of it.
+/// What a replacement of the card needs to know of it. Saved cards alone are replaced: a single-use token, spent or not,
+/// never gets another card.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -314,7 +315,7 @@ pub async fn find_replaceable(pool: &PgPool, id: Uuid) -> Result<Option<Replacea
         ReplaceableCard,
         "/* vault cards::find_replaceable */
          SELECT merchant_id, key_id, pan_sealed, holder_sealed, fingerprint_hash, exp_month, exp_year
-         FROM cards WHERE id = $1 AND erased_at IS NULL",
+         FROM cards WHERE id = $1 AND saved_at IS NOT NULL AND erased_at IS NULL",
         id
     )
     .fetch_optional(pool)

@@ -1,0 +1,127 @@
+//! One more vault node inside of the test program, on the stack's own database and keys: what no plane answers can be opened
+//! here, and looked at.
+
+use std::sync::Arc;
+
+use kura_platform::clock;
+use kura_vault::commit::{Committer, LedgerReceipt};
+use kura_vault::config::{Config, KeyProviderConfig};
+use kura_vault::crypto::dev_file;
+use kura_vault::crypto::field::{DataClass, FieldKey, Place, Sealed};
+use kura_vault::crypto::identity::Identity;
+use kura_vault::crypto::keyring::{Keyring, KeyringSlot};
+use kura_vault::crypto::sealing_keys::SealingKeys;
+use kura_vault::cvc_store::CvcStore;
+use kura_vault::domain::exposed::Watchlist;
+use kura_vault::domain::{InFlight, Vault};
+use kura_vault::serve::MIGRATIONS;
+use kura_vault::store::openings::OpeningRow;
+use kura_wire::ids::{MerchantId, NodeId};
+use kura_wire::sealed_box::length_prefixed;
+use uuid::Uuid;
+
+use crate::{Stack, block_on};
+
+/// Its number; the stack's own nodes have small ones.
+const NODE: u16 = 900;
+
+/// The node.
+pub struct LinkedVault {
+    /// Its parts.
+    pub vault: Arc<Vault>,
+}
+
+impl LinkedVault {
+    /// On a stack with the `dev-file` key provider.
+    pub fn new(stack: &Stack) -> Self {
+        block_on(Self::start(stack))
+    }
+
+    async fn start(stack: &Stack) -> Self {
+        let config: Config =
+            kura_platform::config::load(&stack.state().join("vault/vault.toml")).expect("the vault's file");
+        #[allow(irrefutable_let_patterns)] // Other key providers can't be opened here.
+        let KeyProviderConfig::DevFile { path } = &config.key_provider else { panic!("not the dev-file provider") };
+        let provider = Arc::new(dev_file::open(path).expect("the root key"));
+        let pool = config.database.connect(&MIGRATIONS).await.expect("the vault's database");
+        let identity = Identity::open(&config.identity_key).expect("the identity");
+        let node = NodeId::new(NODE).expect("a node");
+        let keys = KeyringSlot::default();
+        keys.put(Keyring::load(&pool, vec![provider]).await.expect("the keys"));
+        let vault = Vault {
+            node,
+            committer: Committer::start(pool.clone(), 900).await.expect("a writer"),
+            sealing_keys: SealingKeys::new(node, &identity, clock::now_ms()).expect("keys"),
+            keys,
+            cvcs: CvcStore::new(16).expect("locked memory"),
+            acquirer_test: None,
+            acquirer_live: None,
+            in_flight: InFlight::default(),
+            watchlist: Watchlist::new(false),
+            identity,
+            pool,
+        };
+        Self { vault: Arc::new(vault) }
+    }
+
+    /// The unsealed keys.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.vault.keys.keyring().expect("unsealed")
+    }
+
+    /// A receipt for opening a record: its row is in the ledger.
+    pub fn receipt(&self, merchant: MerchantId, record: [u8; 16], class: DataClass) -> LedgerReceipt {
+        let opening = OpeningRow {
+            node: 0,
+            sequence: 0,
+            at: clock::now(),
+            actor: "test".to_owned(),
+            request_id: Uuid::from_bytes(kura_platform::random::bytes()),
+            merchant_id: Uuid::from_bytes(*merchant.as_bytes()),
+            record_id: Uuid::from_bytes(record),
+            class: class.as_str().to_owned(),
+            records: 1,
+            fields: vec!["all".to_owned()],
+            purpose: "test".to_owned(),
+            attempt_id: None,
+        };
+        block_on(self.vault.committer.open(opening)).expect("a receipt")
+    }
+
+    /// Opens a stored value where it stands, by the keys as they are now.
+    pub fn open(&self, place: Place<'_>, sealed: &[u8]) -> Option<String> {
+        let sealed = Sealed::from_column(sealed.to_vec());
+        let keyring = self.keyring();
+        let key = block_on(keyring.deks.for_opening(place.merchant, place.class, sealed.key_id()?)).ok()?;
+        let opened = key.open(place, &sealed).ok()?;
+        Some(String::from_utf8_lossy(&opened).into_owned())
+    }
+
+    /// The DEK that seals for a merchant and class, relabelled as another: what a thief of one key can try.
+    pub fn relabelled(&self, stack: &Stack, merchant: MerchantId, class: DataClass, id: i64) -> FieldKey {
+        let owner = Uuid::from_bytes(*merchant.as_bytes());
+        let row = stack.sql(
+            "vault",
+            &format!(
+                "SELECT epoch, kek_version, encode(dek_wrapped, 'hex') FROM deks
+                 WHERE merchant_id = '{owner}' AND data_class = '{}' AND state = 'active'",
+                class.as_str()
+            ),
+        );
+        let [epoch, version, wrapped] = row.split('|').collect::<Vec<_>>()[..] else { panic!("no key: {row}") };
+        let epoch: i32 = epoch.parse().expect("an epoch");
+        let binding =
+            length_prefixed(&[b"kura dek v1", merchant.as_bytes(), class.as_str().as_bytes(), &epoch.to_be_bytes()]);
+        let wrapped = data_encoding::HEXLOWER.decode(wrapped.as_bytes()).expect("hexadecimal");
+        let keyring = self.keyring();
+        let dek = block_on(keyring.keks.unwrap(version.parse().expect("a version"), &wrapped, &binding));
+        FieldKey::new(id, &dek.expect("the KEK is here")).expect("a key")
+    }
+}
+
+/// A sealed column of a row, as bytes.
+pub fn column(stack: &Stack, table: &str, column: &str, record: &[u8; 16]) -> Vec<u8> {
+    let id = Uuid::from_bytes(*record);
+    let hex = stack.sql("vault", &format!("SELECT encode({column}, 'hex') FROM {table} WHERE id = '{id}'"));
+    data_encoding::HEXLOWER.decode(hex.as_bytes()).expect("hexadecimal")
+}
