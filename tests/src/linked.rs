@@ -4,17 +4,12 @@
 use std::sync::Arc;
 
 use kura_platform::clock;
-use kura_vault::commit::{Committer, LedgerReceipt};
-use kura_vault::config::{Config, KeyProviderConfig};
-use kura_vault::crypto::dev_file;
+use kura_vault::commit::LedgerReceipt;
+use kura_vault::config::Config;
 use kura_vault::crypto::field::{DataClass, FieldKey, Place, Sealed};
-use kura_vault::crypto::identity::Identity;
-use kura_vault::crypto::keyring::{Keyring, KeyringSlot};
-use kura_vault::crypto::sealing_keys::SealingKeys;
-use kura_vault::cvc_store::CvcStore;
-use kura_vault::domain::exposed::Watchlist;
-use kura_vault::domain::{InFlight, Vault};
-use kura_vault::serve::MIGRATIONS;
+use kura_vault::crypto::keyring::Keyring;
+use kura_vault::domain::Vault;
+use kura_vault::serve::assemble;
 use kura_vault::store::openings::OpeningRow;
 use kura_wire::ids::{MerchantId, NodeId};
 use kura_wire::sealed_box::length_prefixed;
@@ -38,29 +33,11 @@ impl LinkedVault {
     }
 
     async fn start(stack: &Stack) -> Self {
-        let config: Config =
+        let mut config: Config =
             kura_platform::config::load(&stack.state().join("vault/vault.toml")).expect("the vault's file");
-        #[allow(irrefutable_let_patterns)] // Other key providers can't be opened here.
-        let KeyProviderConfig::DevFile { path } = &config.key_provider else { panic!("not the dev-file provider") };
-        let provider = Arc::new(dev_file::open(path).expect("the root key"));
-        let pool = config.database.connect(&MIGRATIONS).await.expect("the vault's database");
-        let identity = Identity::open(&config.identity_key).expect("the identity");
-        let node = NodeId::new(NODE).expect("a node");
-        let keys = KeyringSlot::default();
-        keys.put(Keyring::load(&pool, vec![provider]).await.expect("the keys"));
-        let vault = Vault {
-            node,
-            committer: Committer::start(pool.clone(), 900).await.expect("a writer"),
-            sealing_keys: SealingKeys::new(node, &identity, clock::now_ms()).expect("keys"),
-            keys,
-            cvcs: CvcStore::new(16).expect("locked memory"),
-            acquirer_test: None,
-            acquirer_live: None,
-            in_flight: InFlight::default(),
-            watchlist: Watchlist::new(false),
-            identity,
-            pool,
-        };
+        config.node = NODE;
+        config.acquirer.test = None;
+        let vault = assemble(&config).await.expect("a node");
         Self { vault: Arc::new(vault) }
     }
 

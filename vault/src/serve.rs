@@ -80,7 +80,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     ended
 }
 
-async fn assemble(config: &Config) -> anyhow::Result<Vault> {
+/// The parts of a node, put together; nothing listens yet.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub async fn assemble(config: &Config) -> anyhow::Result<Vault> {
     let node = NodeId::new(config.node).context("node must be below 1024")?;
     // Before there is anything in it that is worth reading.
     let memory = Memory::lock(config.environment == Environment::Production)?;
