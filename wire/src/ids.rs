@@ -130,6 +130,10 @@ id!(
     /// A person who may use the console.
     PersonId, "per"
 );
+id!(
+    /// A set of custodians with one root key between them.
+    CustodianSetId, "cset"
+);
 
 /// A vault node, from 0 to 1023. Written in two letters inside tokens, so that the gateway knows which node holds the CVC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
