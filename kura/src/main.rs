@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod certificates;
 mod check;
+mod custodians;
 mod install;
 mod invite;
 mod ports;

@@ -37,6 +37,15 @@ fn database(state: &State, cluster: &Cluster, service: &str, max_connections: u3
     })
 }
 
+/// Where the vault's root key is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum KeyProvider {
+    /// A file
+    DevFile,
+    /// Shares of three sample custodians, two of which make it
+    Shamir,
+}
+
 /// `networks.toml`
 pub(crate) fn networks(state: &State, ports: &Ports) -> Value {
     json!({
@@ -48,7 +57,11 @@ pub(crate) fn networks(state: &State, ports: &Ports) -> Value {
 }
 
 /// `vault.toml`
-pub(crate) fn vault(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
+pub(crate) fn vault(state: &State, ports: &Ports, cluster: &Cluster, key_provider: KeyProvider) -> Value {
+    let key_provider = match key_provider {
+        KeyProvider::DevFile => json!({ "kind": "dev-file", "path": state.path("vault/dev-keys.json") }),
+        KeyProvider::Shamir => json!({ "kind": "shamir" }),
+    };
     json!({
         "environment": "development",
         "node": 0,
@@ -57,7 +70,7 @@ pub(crate) fn vault(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
         "identity_key": state.path("vault/identity.pem"),
         "tls": tls(&state.path("vault/tls")),
         "database": database(state, cluster, "vault", 16),
-        "key_provider": { "kind": "dev-file", "path": state.path("vault/dev-keys.json") },
+        "key_provider": key_provider,
         "acquirer": { "test": {
             "address": local(ports.acquirer),
             "server_name": "acquirer.networks.example",
@@ -90,10 +103,11 @@ pub(crate) fn gateway(state: &State, ports: &Ports, cluster: &Cluster, vault_ide
 }
 
 /// `admin.toml`
-pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
+pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster, vault_identity: &str) -> Value {
     json!({
         "listener": local(ports.admin),
         "public_url": url(ports.admin),
+        "vault_identity": vault_identity,
         "tls": tls(&state.path("admin/tls")),
         "database": database(state, cluster, "admin", 8),
         "gateway": { "address": local(ports.gateway_control) },

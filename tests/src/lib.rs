@@ -7,6 +7,7 @@
 
 mod run;
 pub mod search;
+pub mod softhsm;
 mod stack;
 
 pub use run::{Keys, Merchants, Run};

@@ -35,6 +35,8 @@ pub struct Run {
     pub postgres: BTreeMap<String, Postgres>,
     /// Control planes: `gateway` and `vault`.
     pub control: BTreeMap<String, SocketAddr>,
+    /// The vault's public key, as card forms have it pinned.
+    pub vault_identity: String,
     /// The vault's listener for the gateway.
     pub vault_data_plane: SocketAddr,
     /// The simulated acquirer's ISO 8583 listener.

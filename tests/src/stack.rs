@@ -35,6 +35,14 @@ impl Options {
         self
     }
 
+    /// The vault's root key is from custodians' shares; sealed, the demo's custodians don't enter theirs.
+    #[must_use]
+    pub fn shamir(mut self, sealed: bool) -> Self {
+        self.arguments.extend(["--key-provider".to_owned(), "shamir".to_owned()]);
+        self.arguments.extend(sealed.then(|| "--sealed".to_owned()));
+        self
+    }
+
     /// A service that dies is started again.
     #[must_use]
     pub fn restart(mut self) -> Self {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use axum::extract::DefaultBodyLimit;
 use axum::{BoxError, Router};
 use kura_platform::health::Health;
@@ -15,12 +15,11 @@ use tower::ServiceBuilder;
 
 use crate::acquirer::Acquirer;
 use crate::commit::Committer;
-use crate::config::{AcquirerConfig, Config, Environment, KeyProviderConfig};
-use crate::crypto::dev_file;
+use crate::config::{AcquirerConfig, Config};
 use crate::crypto::identity::Identity;
-use crate::crypto::key_provider::KeyProvider;
-use crate::crypto::keyring::{Keyring, KeyringSlot};
+use crate::crypto::keyring::KeyringSlot;
 use crate::crypto::sealing_keys::SealingKeys;
+use crate::custody::Custody;
 use crate::cvc_store::{CAPACITY, CvcStore};
 use crate::domain::{InFlight, Vault};
 use crate::routes::control_plane::{self, Control};
@@ -57,17 +56,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
 async fn assemble(config: &Config) -> anyhow::Result<Vault> {
     let node = NodeId::new(config.node).context("node must be below 1024")?;
-    let provider = key_provider(config)?;
     let identity = Identity::open(&config.identity_key)?;
+    let custody = Custody::new(config, node, &identity)?;
     let pool = config.database.connect(&MIGRATIONS).await?;
     let keys = KeyringSlot::default();
-    keys.put(Keyring::load(&pool, vec![provider]).await?);
+    custody.unseal_without_shares(&pool, &keys).await?;
     let start = |acquirer: &Option<AcquirerConfig>| acquirer.as_ref().map(Acquirer::start).transpose();
     Ok(Vault {
         node,
         committer: Committer::start(pool.clone(), i16::try_from(config.node)?).await?,
         sealing_keys: SealingKeys::new(node, &identity, clock::now_ms())?,
         keys,
+        custody,
         cvcs: CvcStore::new(CAPACITY)?,
         acquirer_test: start(&config.acquirer.test)?,
         acquirer_live: start(&config.acquirer.live)?,
@@ -75,18 +75,6 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         identity,
         pool,
     })
-}
-
-fn key_provider(config: &Config) -> anyhow::Result<Arc<dyn KeyProvider>> {
-    match &config.key_provider {
-        KeyProviderConfig::DevFile { path } => {
-            ensure!(
-                config.environment == Environment::Development,
-                "key_provider dev-file is for environment = \"development\" only: anyone with the file and the database can open every card"
-            );
-            Ok(Arc::new(dev_file::open(path)?))
-        }
-    }
 }
 
 async fn keep_up(vault: Arc<Vault>) {

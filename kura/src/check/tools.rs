@@ -114,13 +114,14 @@ fn modified(path: &Path) -> Option<std::time::SystemTime> {
 }
 
 fn missing_packages() -> Vec<Need> {
-    let checks: [(bool, Need); 4] = [
+    let checks: [(bool, Need); 5] = [
         (node_is_usable(), Need { what: "Node.js 18 or later", packages: &["nodejs", "npm"] }),
         (python_is_usable(), Need { what: "Python 3 with venv", packages: &["python3", "python3-venv"] }),
         (
             BROWSERS.iter().any(|name| find(name).is_some()),
             Need { what: "Chromium, for the tests in a browser", packages: &["chromium"] },
         ),
+        (find("softhsm2-util").is_some(), Need { what: "SoftHSM, for the tests of HSMs", packages: &["softhsm2"] }),
         (
             Path::new(CJK_FONTS).exists() || find("apt-get").is_none(),
             Need { what: "Japanese fonts, for the tests in a browser", packages: &["fonts-noto-cjk"] },

@@ -14,11 +14,13 @@ use tokio::process::Command;
 use super::supervisor::{Program, Stop, Supervisor, logged};
 use crate::ports::{Ports, local, url};
 use crate::postgres::{Cluster, Place, Programs, Spec, apply_roles, owner_password_file};
+use crate::services::KeyProvider;
 use crate::settings::{Setting, configuration};
 use crate::state::{State, private_directory, read_if_there, secret_in, write_private, write_private_json};
 use crate::terminal::Progress;
 use crate::tools::{clean_environment, output};
-use crate::{certificates, services};
+use crate::vault::Control;
+use crate::{certificates, custodians, services};
 
 const VAULT_CLUSTER: Spec = Spec { name: "vault", shared_buffers: "256MB", durable: true };
 const MAIN_CLUSTER: Spec = Spec { name: "main", shared_buffers: "128MB", durable: true };
@@ -52,6 +54,8 @@ pub(crate) struct Facts {
     pub(crate) merchants: Merchants,
     /// The link with which the first admin enrols, as long as it is unused.
     pub(crate) enrolment: Option<String>,
+    /// The vault's public key, as card forms have it pinned.
+    pub(crate) vault_identity: String,
     pub(crate) vault: Cluster,
     pub(crate) main: Cluster,
 }
@@ -68,6 +72,8 @@ pub(crate) struct BringUp<'a> {
     pub(crate) state: &'a State,
     pub(crate) ports: &'a Ports,
     pub(crate) settings: &'a [Setting],
+    pub(crate) key_provider: KeyProvider,
+    pub(crate) leave_sealed: bool,
     pub(crate) programs: &'a Programs,
     pub(crate) supervisor: &'a Supervisor,
     pub(crate) progress: &'a Progress,
@@ -101,6 +107,9 @@ impl BringUp<'_> {
         self.healthy("networks", &http, self.ports.networks).await?;
         self.start("vault", 2)?;
         self.vault_ready().await?;
+        if self.key_provider == KeyProvider::Shamir {
+            self.custody(&identity).await?;
+        }
         self.start("gateway", 1)?;
         self.start("admin", 1)?;
         tokio::try_join!(
@@ -114,7 +123,7 @@ impl BringUp<'_> {
             Some(link) if is_unused(&http, &link).await => Some(link),
             _ => None,
         };
-        Ok(Facts { merchants, enrolment, vault, main })
+        Ok(Facts { merchants, enrolment, vault_identity: identity, vault, main })
     }
 
     fn prepare(&self) -> Result<()> {
@@ -137,14 +146,14 @@ impl BringUp<'_> {
 
     /// The three zones' configurations. The gateway pins the vault's identity, which the vault makes.
     async fn configure_zones(&self, vault: &Cluster, main: &Cluster) -> Result<String> {
-        self.configure("vault", services::vault(self.state, self.ports, vault))?;
-        self.configure("admin", services::admin(self.state, self.ports, main))?;
+        self.configure("vault", services::vault(self.state, self.ports, vault, self.key_provider))?;
         let printed = self.command("vault", "making the vault's keys", &["make-dev-keys"]).await?;
         let identity = printed.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
         if BASE64URL_NOPAD.decode(identity.as_bytes()).map_or(0, |point| point.len()) != 65 {
             bail!("`kura-vault make-dev-keys` printed no public key (65 bytes, base64url)");
         }
         self.configure("gateway", services::gateway(self.state, self.ports, main, &identity))?;
+        self.configure("admin", services::admin(self.state, self.ports, main, &identity))?;
         Ok(identity)
     }
 
@@ -240,6 +249,19 @@ impl BringUp<'_> {
         };
         self.supervisor.ready(service, SERVICE_WITHIN, answers).await?;
         step.done(&url(port));
+        Ok(())
+    }
+
+    /// A vault of shares starts sealed. The demo's custodians unseal it, and that is said.
+    async fn custody(&self, identity: &str) -> Result<()> {
+        let step = self.progress.step("custodians");
+        if self.leave_sealed {
+            step.done("the vault stays SEALED until shares are entered: cargo kura vault unseal");
+            return Ok(());
+        }
+        let tls = self.state.path("admin/tls");
+        let control = Control::at(local(self.ports.vault_control), &tls, identity.to_owned())?;
+        step.done(&custodians::unseal(self.state, &control).await?);
         Ok(())
     }
 

@@ -48,6 +48,7 @@ pub(crate) fn write(state: &State, ports: &Ports, facts: &Facts, supervisor: &Su
             "main": cluster(&facts.main, "postgres-main"),
         },
         "control": { "gateway": local(ports.gateway_control), "vault": local(ports.vault_control) },
+        "vault_identity": facts.vault_identity,
         "vault_data_plane": local(ports.vault_data),
         "acquirer": local(ports.acquirer),
         "tls": {

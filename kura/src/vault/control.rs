@@ -20,6 +20,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Deserialize)]
 struct RunFile {
     control: ControlPlanes,
+    vault_identity: String,
     tls: TlsDirectories,
 }
 
@@ -34,9 +35,10 @@ struct TlsDirectories {
 }
 
 /// The client, and how to print what it was told.
-pub(super) struct Control {
+pub(crate) struct Control {
     http: reqwest::Client,
     base: String,
+    vault_identity: String,
     json: bool,
 }
 
@@ -51,11 +53,20 @@ impl Control {
             bail!("Kura does not run on {}; start it with `cargo kura up`", state.display());
         };
         let run: RunFile = serde_json::from_slice(&text).context("run.json is of another version")?;
-        let file = |name: &str| run.tls.admin.join(name);
+        Ok(Self { json, ..Self::at(run.control.vault, &run.tls.admin, run.vault_identity)? })
+    }
+
+    /// For one node, with the console's certificate from this directory.
+    pub(crate) fn at(address: SocketAddr, tls: &Path, vault_identity: String) -> Result<Self> {
+        let file = |name: &str| tls.join(name);
         let tls = TlsConfig { certificate: file("certificate.pem"), private_key: file("key.pem"), ca: file("ca.pem") };
-        let address = run.control.vault;
         let http = tls.http_client::<Vault>(address, ANSWER_WITHIN)?;
-        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), json })
+        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), vault_identity, json: false })
+    }
+
+    /// The vault's public key, as card forms have it pinned.
+    pub(super) fn vault_identity(&self) -> &str {
+        &self.vault_identity
     }
 
     /// Whether programs read the output.
@@ -64,8 +75,13 @@ impl Control {
     }
 
     /// `GET`.
-    pub(super) async fn get<A: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<A> {
+    pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<A> {
         answer(self.http.get(format!("{}{path}", self.base)).query(query)).await
+    }
+
+    /// `POST`.
+    pub(crate) async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A> {
+        answer(self.http.post(format!("{}{path}", self.base)).json(body)).await
     }
 
     /// Prints an answer: as JSON where that is wanted, else as `text` puts it.

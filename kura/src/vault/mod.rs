@@ -4,7 +4,14 @@
 //! programs), the rest to standard error. What destroys is a dry run unless `--execute` is given.
 
 mod control;
+mod custodian_key;
+mod init;
+mod reshare;
+mod seal;
+mod share;
+mod shares;
 mod status;
+mod unseal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +19,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
-use control::Control;
+pub(crate) use control::Control;
+pub(crate) use shares::enter;
 
 /// Run the vault from the management network: its state, keys, imports, erasure.
 #[derive(Debug, clap::Args)]
@@ -31,6 +39,12 @@ pub(crate) struct Arguments {
 enum Command {
     /// Show how the vault does.
     Status,
+    CustodianKey(custodian_key::Arguments),
+    Share(share::Arguments),
+    Init(init::Arguments),
+    Unseal(unseal::Arguments),
+    Seal(seal::Arguments),
+    Reshare(reshare::Arguments),
 }
 
 /// Does one thing.
@@ -38,8 +52,14 @@ enum Command {
 /// # Errors
 /// When the vault can't be reached, or refuses.
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
-    let control = Control::of(arguments.state.as_deref(), arguments.json)?;
-    match arguments.command {
-        Command::Status => status::run(&control).await,
+    let control = || Control::of(arguments.state.as_deref(), arguments.json);
+    match &arguments.command {
+        Command::Status => status::run(&control()?).await,
+        Command::CustodianKey(of) => custodian_key::run(of, arguments.json),
+        Command::Share(of) => share::run(of),
+        Command::Init(of) => init::run(&control()?, of).await,
+        Command::Unseal(of) => unseal::run(&control()?, of).await,
+        Command::Seal(of) => seal::run(&control()?, of).await,
+        Command::Reshare(of) => reshare::run(&control()?, of).await,
     }
 }

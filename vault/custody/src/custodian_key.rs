@@ -93,14 +93,17 @@ impl CustodianKey {
     /// # Errors
     /// [`CustodianKeyError`].
     pub fn open(&self, sealed: &SealedShare) -> Result<Share, CustodianKeyError> {
-        let decode =
-            |text: &str| BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| CustodianKeyError::Unopenable);
+        let decode = |text: &str| BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| CustodianKeyError::Unopenable);
         let (enc, ciphertext) = (decode(&sealed.enc)?, decode(&sealed.ciphertext)?);
         let opened = X25519.open(&EncapsulatedSecret(enc), HPKE_INFO, &sealed.aad(), &ciphertext, &self.private);
         let text = Zeroizing::new(opened.map_err(|_| CustodianKeyError::Unopenable)?);
         let text = std::str::from_utf8(&text).map_err(|_| CustodianKeyError::Unopenable)?;
         let share = Share::parse(text)?;
-        if (share.set(), share.index()) == (sealed.set, sealed.index) { Ok(share) } else { Err(CustodianKeyError::Swapped) }
+        if (share.set(), share.index()) == (sealed.set, sealed.index) {
+            Ok(share)
+        } else {
+            Err(CustodianKeyError::Swapped)
+        }
     }
 }
 

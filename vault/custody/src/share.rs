@@ -164,7 +164,11 @@ impl fmt::Debug for Share {
 }
 
 fn behind_the_head(text: &str) -> Result<&str, ShareError> {
-    let (head, letters) = text.get(..).filter(|text| text.len() <= MAX_TEXT_LEN).and_then(|text| text.split_once(':')).ok_or(ShareError::NotAShare)?;
+    let (head, letters) = text
+        .get(..)
+        .filter(|text| text.len() <= MAX_TEXT_LEN)
+        .and_then(|text| text.split_once(':'))
+        .ok_or(ShareError::NotAShare)?;
     let head: String = head.chars().filter(|letter| letter.is_ascii_alphanumeric()).collect();
     match head.to_ascii_uppercase().strip_prefix("KURASHARE") {
         Some("1") => Ok(letters),

@@ -49,16 +49,17 @@ pub fn split(set: CustodianSetId, root: &KeyBytes, threshold: u8, count: u8) -> 
 ///
 /// # Errors
 /// [`SplitError`].
-pub fn combine(shares: &[Share]) -> Result<KeyBytes, SplitError> {
+pub fn combine<'a>(shares: impl IntoIterator<Item = &'a Share>) -> Result<KeyBytes, SplitError> {
+    let shares: Vec<&Share> = shares.into_iter().collect();
     let first = shares.first().ok_or(SplitError::TooFew)?;
     if shares.len() < first.threshold().into() {
         return Err(SplitError::TooFew);
     }
-    let mut indexes: Vec<u8> = shares.iter().map(Share::index).collect();
+    let mut indexes: Vec<u8> = shares.iter().map(|share| share.index()).collect();
     indexes.sort_unstable();
     indexes.dedup();
     let together = |share: &Share| (share.set(), share.threshold()) == (first.set(), first.threshold());
-    if indexes.len() != shares.len() || !shares.iter().all(together) {
+    if indexes.len() != shares.len() || !shares.iter().all(|share| together(share)) {
         return Err(SplitError::Mixed);
     }
     let raw = shares.iter().map(|share| {
@@ -109,11 +110,14 @@ mod tests {
                 let some = chosen(&shares, mask);
                 let enough = mask.count_ones() >= u32::from(threshold);
                 match combine(&some) {
-                    Ok(made) => assert!(enough && made.as_slice() == root.as_slice(), "{mask:b} of {threshold}/{count}"),
+                    Ok(made) => {
+                        assert!(enough && made.as_slice() == root.as_slice(), "{mask:b} of {threshold}/{count}")
+                    }
                     Err(error) => assert!(!enough && error == SplitError::TooFew, "{mask:b}: {error}"),
                 }
                 if !enough && some.len() >= 2 {
-                    let lie = |share: &Share| Share::new(SET, share.index(), 2, key(share.reveal_to_combiner()).unwrap());
+                    let lie =
+                        |share: &Share| Share::new(SET, share.index(), 2, key(share.reveal_to_combiner()).unwrap());
                     let forced = combine(&some.iter().map(lie).collect::<Vec<_>>()).unwrap();
                     assert_ne!(forced.as_slice(), root.as_slice(), "{mask:b}");
                 }

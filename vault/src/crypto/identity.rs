@@ -7,7 +7,7 @@ use std::path::Path;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use data_encoding::BASE64URL_NOPAD;
 use kura_platform::random;
-use kura_wire::sealed_box::{SealingKeySet, SignedKeySet, signed_bytes};
+use kura_wire::sealed_box::{SealingKeySet, SignedKeySet};
 use zeroize::Zeroizing;
 
 /// ECDSA P-256.
@@ -60,11 +60,11 @@ impl Identity {
         BASE64URL_NOPAD.encode(self.0.public_key().as_ref())
     }
 
-    /// Signs a key set.
+    /// Signs a key set. `signed_bytes` puts the domain before it: what the keys are for.
     ///
     /// # Errors
     /// [`IdentityError::Sign`].
-    pub fn sign(&self, keys: &SealingKeySet) -> Result<SignedKeySet, IdentityError> {
+    pub fn sign(&self, keys: &SealingKeySet, signed_bytes: fn(&str) -> Vec<u8>) -> Result<SignedKeySet, IdentityError> {
         let payload = serde_json::to_string(keys).map_err(|_| IdentityError::Sign)?;
         let signature = self.0.sign(&random::source(), &signed_bytes(&payload)).map_err(|_| IdentityError::Sign)?;
         Ok(SignedKeySet { payload, signature: BASE64URL_NOPAD.encode(signature.as_ref()) })

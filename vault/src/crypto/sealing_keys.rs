@@ -5,10 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use data_encoding::BASE64URL_NOPAD;
 use kura_platform::random;
+use kura_wire::custody::{EnteredShare, custody_signed_bytes, entered_share_aad};
 use kura_wire::ids::NodeId;
 use kura_wire::sealed_box::{
     HPKE_INFO, MAX_AGE_MS, MAX_CIPHERTEXT_LEN, MAX_CLOCK_SKEW_MS, SealedBox, SealingKey, SealingKeySet, SignedKeySet,
-    Suite,
+    Suite, signed_bytes,
 };
 use kura_wire::vault::VaultErrorCode;
 use rustls::crypto::aws_lc_rs::hpke::{DH_KEM_P256_HKDF_SHA256_AES_256, DH_KEM_X25519_HKDF_SHA256_AES_256};
@@ -27,6 +28,8 @@ const _: () = assert!(MAX_AGE_MS == PUBLISHED_MS + GRACE_MS, "a box may be as ol
 /// Keys and the signed set of those that are current.
 pub struct SealingKeys {
     node: NodeId,
+    /// What stands under the signature: the domain of these keys, then the set.
+    signed_bytes: fn(&str) -> Vec<u8>,
     held: RwLock<Held>,
 }
 
@@ -41,13 +44,30 @@ struct Pair {
 }
 
 impl SealingKeys {
-    /// The first keys of a starting node.
+    /// The first keys of a starting node, for cards.
     ///
     /// # Errors
     /// [`IdentityError`] when they can't be made or signed.
     pub fn new(node: NodeId, identity: &Identity, now_ms: i64) -> Result<Self, IdentityError> {
+        Self::signed_as(signed_bytes, node, identity, now_ms)
+    }
+
+    /// The first keys of a starting node, for custodians' shares.
+    ///
+    /// # Errors
+    /// [`IdentityError`] when they can't be made or signed.
+    pub fn for_custody(node: NodeId, identity: &Identity, now_ms: i64) -> Result<Self, IdentityError> {
+        Self::signed_as(custody_signed_bytes, node, identity, now_ms)
+    }
+
+    fn signed_as(
+        signed_bytes: fn(&str) -> Vec<u8>,
+        node: NodeId,
+        identity: &Identity,
+        now_ms: i64,
+    ) -> Result<Self, IdentityError> {
         let published = SignedKeySet { payload: String::new(), signature: String::new() };
-        let keys = Self { node, held: RwLock::new(Held { pairs: Vec::new(), published }) };
+        let keys = Self { node, signed_bytes, held: RwLock::new(Held { pairs: Vec::new(), published }) };
         keys.rotate(identity, now_ms)?;
         Ok(keys)
     }
@@ -66,7 +86,7 @@ impl SealingKeys {
             }
         }
         let keys = held.pairs.iter().filter(|pair| fresh(pair)).map(|pair| pair.public.clone()).collect();
-        held.published = identity.sign(&SealingKeySet { keys })?;
+        held.published = identity.sign(&SealingKeySet { keys }, self.signed_bytes)?;
         Ok(())
     }
 
@@ -85,20 +105,41 @@ impl SealingKeys {
         publishable_key: &str,
         now_ms: i64,
     ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
-        let pair = self.find(&sealed.key_id, now_ms).ok_or(VaultErrorCode::SealingKeyExpired)?;
-        let age_ms = now_ms.checked_sub(sealed.sealed_at_ms).ok_or(VaultErrorCode::BoxExpired)?;
+        let aad = sealed.aad(publishable_key);
+        self.open_bound(&sealed.key_id, &sealed.enc, &sealed.ciphertext, sealed.sealed_at_ms, &aad, now_ms)
+    }
+
+    /// Opens a custodian's share that was sealed to this node, for the purpose that it names.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_share(&self, entered: &EnteredShare, now_ms: i64) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
+        let aad = entered_share_aad(self.node.number(), entered.purpose, entered.sealed_at_ms);
+        self.open_bound(&entered.key_id, &entered.enc, &entered.ciphertext, entered.sealed_at_ms, &aad, now_ms)
+    }
+
+    fn open_bound(
+        &self,
+        key_id: &str,
+        enc: &str,
+        ciphertext: &str,
+        sealed_at_ms: i64,
+        aad: &[u8],
+        now_ms: i64,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
+        let pair = self.find(key_id, now_ms).ok_or(VaultErrorCode::SealingKeyExpired)?;
+        let age_ms = now_ms.checked_sub(sealed_at_ms).ok_or(VaultErrorCode::BoxExpired)?;
         if !(-MAX_CLOCK_SKEW_MS..=MAX_AGE_MS).contains(&age_ms) {
             return Err(VaultErrorCode::BoxExpired);
         }
         let unopenable = VaultErrorCode::BoxUnopenable;
-        let enc = BASE64URL_NOPAD.decode(sealed.enc.as_bytes()).map_err(|_| unopenable)?;
-        let ciphertext = BASE64URL_NOPAD.decode(sealed.ciphertext.as_bytes()).map_err(|_| unopenable)?;
+        let enc = BASE64URL_NOPAD.decode(enc.as_bytes()).map_err(|_| unopenable)?;
+        let ciphertext = BASE64URL_NOPAD.decode(ciphertext.as_bytes()).map_err(|_| unopenable)?;
         if ciphertext.len() > MAX_CIPHERTEXT_LEN {
             return Err(unopenable);
         }
-        let aad = sealed.aad(publishable_key);
         hpke(pair.public.suite)
-            .open(&EncapsulatedSecret(enc), HPKE_INFO, &aad, &ciphertext, &pair.private)
+            .open(&EncapsulatedSecret(enc), HPKE_INFO, aad, &ciphertext, &pair.private)
             .map(Zeroizing::new)
             .map_err(|_| unopenable)
     }
@@ -134,7 +175,6 @@ fn hpke(suite: Suite) -> &'static dyn Hpke {
 mod tests {
     use super::*;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-    use kura_wire::sealed_box::signed_bytes;
     use rustls::crypto::hpke::HpkePublicKey;
 
     const PK: &str = "pk_test_a";

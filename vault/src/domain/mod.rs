@@ -2,6 +2,8 @@
 
 pub mod attach;
 pub mod authorize;
+pub mod custodian_sets;
+pub mod enter_share;
 pub mod follow_up;
 pub mod outcome;
 pub mod resolve;
@@ -24,6 +26,7 @@ use crate::crypto::field::{DataClass, Place, Sealed};
 use crate::crypto::identity::Identity;
 use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
+use crate::custody::Custody;
 use crate::cvc_store::CvcStore;
 use crate::store::StoreError;
 use crate::store::alerts::{self, AlertKind};
@@ -45,6 +48,8 @@ pub struct Vault {
     pub sealing_keys: SealingKeys,
     /// What seals rows and knows cards again; empty while the vault is sealed.
     pub keys: KeyringSlot,
+    /// How the keyring is come by.
+    pub custody: Custody,
     /// Security codes until their first use.
     pub cvcs: CvcStore,
     /// The network for test keys.
@@ -111,6 +116,7 @@ impl Vault {
     /// What must be done every few seconds, whether or not anybody asks.
     pub fn upkeep(&self) {
         self.cvcs.sweep(Instant::now());
+        self.custody.upkeep(&self.identity);
         if let Err(error) = self.sealing_keys.rotate(&self.identity, clock::now_ms()) {
             tracing::error!(%error, "sealing keys not rotated");
         }

@@ -13,6 +13,10 @@ pub enum AlertKind {
     SealedDataUnopenable,
     /// A wrapped key failed to unwrap.
     WrappedKeyUnopenable,
+    /// Shares were entered that don't make the root.
+    SharesWrong,
+    /// A share of a set that was retired, or that this vault never had, was entered.
+    ShareForeign,
 }
 
 impl AlertKind {
@@ -21,6 +25,8 @@ impl AlertKind {
         match self {
             Self::SealedDataUnopenable => "sealed_data_unopenable",
             Self::WrappedKeyUnopenable => "wrapped_key_unopenable",
+            Self::SharesWrong => "shares_wrong",
+            Self::ShareForeign => "share_foreign",
         }
     }
 }
@@ -51,10 +57,15 @@ pub async fn insert(
     .map(drop)
 }
 
-/// How many there are.
+/// How many there are about data or keys that did not open where they stand.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn count(pool: &PgPool) -> Result<i64, StoreError> {
-    sqlx::query_scalar!("/* vault alerts::count */ SELECT count(*) AS \"count!\" FROM alerts").fetch_one(pool).await
+pub async fn count_unopenable(pool: &PgPool) -> Result<i64, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault alerts::count_unopenable */
+         SELECT count(*) AS \"count!\" FROM alerts WHERE kind IN ('sealed_data_unopenable', 'wrapped_key_unopenable')"
+    )
+    .fetch_one(pool)
+    .await
 }

@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod attempts;
 pub mod cards;
+pub mod custodian_sets;
 pub mod deks;
 pub mod keks;
 pub mod openings;

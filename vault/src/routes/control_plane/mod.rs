@@ -1,5 +1,6 @@
 //! What the console may ask, one file for each subject. No card data beyond what the ledger names: records, never numbers.
 
+mod custody;
 mod openings;
 mod status;
 
@@ -26,7 +27,7 @@ pub struct Control {
 
 /// The routes.
 pub fn router(control: Control) -> Router {
-    Router::new().merge(status::routes()).merge(openings::routes()).with_state(control)
+    Router::new().merge(status::routes()).merge(openings::routes()).merge(custody::routes()).with_state(control)
 }
 
 /// An error on its way out: the code, and the status that goes with it.
@@ -57,6 +58,12 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self.0 {
             ControlCode::Malformed => StatusCode::BAD_REQUEST,
+            ControlCode::ShareMalformed
+            | ControlCode::ShareUnopenable
+            | ControlCode::ShareDuplicate
+            | ControlCode::ShareOfOtherSet
+            | ControlCode::ShareRetired
+            | ControlCode::SharesWrong => StatusCode::UNPROCESSABLE_ENTITY,
             ControlCode::NotFound => StatusCode::NOT_FOUND,
             ControlCode::Conflict => StatusCode::CONFLICT,
             ControlCode::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
