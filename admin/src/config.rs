@@ -15,6 +15,8 @@ pub struct Config {
     pub listener: SocketAddr,
     /// The address that browsers use: the origin of its passkeys, cookies and forms.
     pub public_url: Url,
+    /// The vault's public key (a P-256 point, base64url): custodians' browsers seal to nothing that it did not sign.
+    pub vault_identity: String,
     /// This zone's identity towards the others.
     pub tls: TlsConfig,
     /// The console's own database, as its own role.

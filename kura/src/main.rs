@@ -17,6 +17,7 @@ static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc:
 mod bench;
 mod certificates;
 mod check;
+mod custodians;
 mod fuzz;
 mod install;
 mod invite;

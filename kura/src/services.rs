@@ -46,6 +46,15 @@ fn database(state: &State, cluster: &Cluster, service: &str, max_connections: u3
     })
 }
 
+/// Where the vault's root key is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum KeyProvider {
+    /// A file
+    DevFile,
+    /// Shares of three sample custodians, two of which make it
+    Shamir,
+}
+
 /// `networks.toml`
 pub(crate) fn networks(state: &State, ports: &Ports) -> Value {
     json!({
@@ -57,7 +66,18 @@ pub(crate) fn networks(state: &State, ports: &Ports) -> Value {
 }
 
 /// `vault.toml`, `vault-1.toml`, …: one vault, so one identity, one certificate and one database; each node has its ports.
-pub(crate) fn vault(state: &State, ports: &Ports, node: usize, own: VaultPorts, cluster: &Cluster) -> Value {
+pub(crate) fn vault(
+    state: &State,
+    ports: &Ports,
+    node: usize,
+    own: VaultPorts,
+    cluster: &Cluster,
+    key_provider: KeyProvider,
+) -> Value {
+    let key_provider = match key_provider {
+        KeyProvider::DevFile => json!({ "kind": "dev-file", "path": state.path("vault/dev-keys.json") }),
+        KeyProvider::Shamir => json!({ "kind": "shamir" }),
+    };
     json!({
         "environment": "development",
         "node": node,
@@ -66,7 +86,7 @@ pub(crate) fn vault(state: &State, ports: &Ports, node: usize, own: VaultPorts, 
         "identity_key": state.path("vault/identity.pem"),
         "tls": tls(&state.path("vault/tls")),
         "database": database(state, cluster, "vault", 16),
-        "key_provider": { "kind": "dev-file", "path": state.path("vault/dev-keys.json") },
+        "key_provider": key_provider,
         // A load test on one's own machine is no theft.
         "budgets": [{
             "peer": "gateway.kura.internal",
@@ -114,6 +134,7 @@ pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster, vault_ident
     json!({
         "listener": local(ports.admin),
         "public_url": url(ports.admin),
+        "vault_identity": vault_identity,
         "tls": tls(&state.path("admin/tls")),
         "database": database(state, cluster, "admin", 8),
         "gateway": { "address": local(ports.gateway_control) },

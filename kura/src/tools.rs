@@ -28,7 +28,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 /// The little of our environment that a child is given.
 pub(crate) fn clean_environment(command: &mut Command) {
     command.env_clear().env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
-    for name in ["PATH", "TMPDIR", "RUST_BACKTRACE", "KURA_LOG", "LLVM_PROFILE_FILE"] {
+    for name in ["PATH", "TMPDIR", "RUST_BACKTRACE", "KURA_LOG", "LLVM_PROFILE_FILE", "SOFTHSM2_CONF"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }

@@ -8,6 +8,29 @@ pub fn source() -> SystemRandom {
     SystemRandom::new()
 }
 
+/// The source as libraries of the `rand` family ask for one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Source;
+
+impl rand_core::TryRng for Source {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok(u32::from_le_bytes(bytes()))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Ok(u64::from_le_bytes(bytes()))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        fill(out);
+        Ok(())
+    }
+}
+
+impl rand_core::TryCryptoRng for Source {}
+
 /// `N` random bytes.
 ///
 /// # Panics

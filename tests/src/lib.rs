@@ -14,6 +14,7 @@ mod operator;
 pub mod planes;
 mod run;
 pub mod search;
+pub mod softhsm;
 mod stack;
 mod vault_peer;
 

@@ -9,6 +9,7 @@ use kura_vault::config::Config;
 use kura_vault::crypto::field::{DataClass, FieldKey, Place, Sealed};
 use kura_vault::crypto::keyring::Keyring;
 use kura_vault::domain::Vault;
+use kura_vault::guard::About;
 use kura_vault::serve::assemble;
 use kura_vault::store::openings::OpeningRow;
 use kura_wire::ids::{MerchantId, NodeId};
@@ -62,7 +63,9 @@ impl LinkedVault {
             purpose: "test".to_owned(),
             attempt_id: None,
         };
-        block_on(self.vault.committer.open(opening)).expect("a receipt")
+        let guard = &self.vault.guard;
+        let permit = block_on(guard.permit(&opening.actor, &opening.purpose, 1, About::default())).expect("a permit");
+        block_on(self.vault.committer.open(permit.cover(opening))).expect("a receipt")
     }
 
     /// Opens a stored value where it stands, by the keys as they are now.

@@ -35,7 +35,7 @@ pub struct Run {
     pub postgres: BTreeMap<String, Postgres>,
     /// Control planes: `gateway` and `vault`.
     pub control: BTreeMap<String, SocketAddr>,
-    /// The public key that boxes' keys are signed with.
+    /// The vault's public key, as card forms have it pinned.
     pub vault_identity: String,
     /// The vault's listener for the gateway.
     pub vault_data_plane: SocketAddr,

@@ -23,6 +23,7 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     arguments: Vec<String>,
+    environment: Vec<(&'static str, PathBuf)>,
     state: Option<PathBuf>,
     port_base: u16,
 }
@@ -49,10 +50,25 @@ impl Options {
         self
     }
 
+    /// The vault's root key is from custodians' shares; sealed, the demo's custodians don't enter theirs.
+    #[must_use]
+    pub fn shamir(mut self, sealed: bool) -> Self {
+        self.arguments.extend(["--key-provider".to_owned(), "shamir".to_owned()]);
+        self.arguments.extend(sealed.then(|| "--sealed".to_owned()));
+        self
+    }
+
     /// A service that dies is started again.
     #[must_use]
     pub fn restart(mut self) -> Self {
         self.arguments.push("--restart".to_owned());
+        self
+    }
+
+    /// With this variable, where the runner passes it on.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: PathBuf) -> Self {
+        self.environment.push((name, value));
         self
     }
 
@@ -134,6 +150,7 @@ impl Stack {
             .args(if keep { None } else { Some("--throwaway") })
             .args(&options.arguments)
             .current_dir(workspace())
+            .envs(options.environment.iter().map(|(name, value)| (*name, value)))
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a log"))
@@ -256,11 +273,7 @@ impl Stack {
     /// # Panics
     /// When it can't be started.
     pub fn vault(&self, arguments: &[&str]) -> Result<String, String> {
-        let mut kura = Command::new(program("kura"));
-        kura.arg("vault").arg("--state").arg(&self.state).args(arguments).current_dir(workspace());
-        let output = kura.env("NO_COLOR", "1").stdin(Stdio::null()).output().expect("the runner is built");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        self.vault_with(arguments, "")
     }
 
     /// One of a service's own commands with its configuration; gives what it printed.
@@ -292,6 +305,47 @@ impl Stack {
         let pid = self.run_now().pids[name];
         let signal = if still { Signal::STOP } else { Signal::CONT };
         kill_process(Pid::from_raw(pid).expect("a process number"), signal).expect("it runs");
+    }
+
+    /// `kura vault …` on this stack, with this on its standard input. Gives what it wrote to standard output, or what it
+    /// refused with.
+    ///
+    /// # Errors
+    /// Its standard error, when it fails.
+    ///
+    /// # Panics
+    /// When it can't be run.
+    pub fn vault_with(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut command = Command::new(program("kura"));
+        command.args(["vault", "--state"]).arg(&self.state).args(arguments).env("NO_COLOR", "1");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the runner is built");
+        // One that fails early doesn't read.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), input.as_bytes());
+        let output = child.wait_with_output().expect("a child");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(format!("{}\n{}", text(&output.stdout), text(&output.stderr)))
+        }
+    }
+
+    /// Where the database of a service is reached, as that service's own role.
+    ///
+    /// # Panics
+    /// When its password can't be read.
+    pub fn database(&self, service: &str) -> kura_platform::database::DatabaseConfig {
+        let cluster = &self.run.postgres[if service == "vault" { "vault" } else { "main" }];
+        kura_platform::database::DatabaseConfig {
+            url: format!(
+                "postgres:///{service}?host={}&port={}&user={service}_app",
+                cluster.socket.display(),
+                cluster.port
+            ),
+            password_file: self.state.join(service).join("database.password"),
+            max_connections: 4,
+        }
     }
 
     /// Ends a process without a chance to tidy up, as a crash or a thief would.

@@ -81,24 +81,25 @@ fn our_dependencies() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// `wire` and `platform` stand alone; a service is called by the others, never linked; ISO 8583, whose messages carry
-/// PANs, and the simulated shopper, who types them, can't even be named by the gateway and the console; and nobody but the tests may look into a service.
+/// PANs, the simulated shopper, who types them, and custodians' shares can't even be named by the gateway and the console; and nobody but the tests may look into a service.
 #[test]
 fn the_dependency_law_holds() {
     let (wire, platform, iso8583, shopper) = ("kura-wire", "kura-platform", "kura-iso8583", "kura-shopper");
-    let ledger = "kura-ledger";
-    let law: [(&str, &[&str]); 11] = [
+    let (ledger, custody) = ("kura-ledger", "kura-custody");
+    let law: [(&str, &[&str]); 12] = [
         (wire, &[]),
         (platform, &[]),
         (iso8583, &[]),
         // For its tests alone, which sign.
         (ledger, &[platform]),
-        ("kura-vault", &[wire, platform, iso8583, ledger]),
+        (custody, &[wire, platform]),
+        ("kura-vault", &[wire, platform, iso8583, ledger, custody]),
         ("kura-networks", &[platform, iso8583]),
         ("kura-gateway", &[wire, platform]),
         ("kura-admin", &[wire, platform, ledger]),
         ("kura-fronts", &[wire, platform]),
         (shopper, &[wire]),
-        ("kura", &[wire, platform, shopper, ledger]),
+        ("kura", &[wire, platform, shopper, ledger, custody]),
     ];
     let mut found = our_dependencies();
     found.remove("kura-tests").expect("this crate");

@@ -8,6 +8,8 @@ use kura_platform::database::DatabaseConfig;
 use kura_platform::tls::TlsConfig;
 use serde::Deserialize;
 
+use crate::crypto::key_provider::ProviderKind;
+
 /// `vault.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +30,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Where the KEK lives.
     pub key_provider: KeyProviderConfig,
+    /// The provider of the next KEK, while custody moves to another one.
+    pub next_key_provider: Option<KeyProviderConfig>,
     /// The networks by mode.
     pub acquirer: Acquirers,
     /// Ceilings on openings, in place of those that `guard::budgets` has by itself.
@@ -94,6 +98,28 @@ pub enum KeyProviderConfig {
         /// The file.
         path: PathBuf,
     },
+    /// Custodians' shares: the vault starts sealed.
+    Shamir {},
+    /// An HSM.
+    Pkcs11 {
+        /// The vendor's PKCS #11 module, a shared library.
+        module: PathBuf,
+        /// The token.
+        token_label: String,
+        /// A file of mode 0600 with the user's PIN.
+        pin_file: PathBuf,
+    },
+}
+
+impl KeyProviderConfig {
+    /// Which kind.
+    pub fn kind(&self) -> ProviderKind {
+        match self {
+            Self::DevFile { .. } => ProviderKind::DevFile,
+            Self::Shamir {} => ProviderKind::Shamir,
+            Self::Pkcs11 { .. } => ProviderKind::Pkcs11,
+        }
+    }
 }
 
 /// One acquirer for each mode.

@@ -13,6 +13,7 @@ pub mod card;
 pub mod commit;
 pub mod config;
 pub mod crypto;
+pub mod custody;
 pub mod cvc_store;
 pub mod domain;
 pub mod guard;

@@ -68,8 +68,9 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 fn make_dev_keys(config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.environment == Environment::Development, "development only");
     Identity::create(&config.identity_key)?;
-    let KeyProviderConfig::DevFile { path } = &config.key_provider;
-    dev_file::create(path)?;
+    if let KeyProviderConfig::DevFile { path } = &config.key_provider {
+        dev_file::create(path)?;
+    }
     println!("{}", Identity::open(&config.identity_key)?.public_key());
     Ok(())
 }

@@ -15,12 +15,11 @@ use tower::ServiceBuilder;
 
 use crate::acquirer::Acquirer;
 use crate::commit::Committer;
-use crate::config::{AcquirerConfig, Config, Environment, KeyProviderConfig};
-use crate::crypto::dev_file;
+use crate::config::{AcquirerConfig, Config, Environment};
 use crate::crypto::identity::Identity;
-use crate::crypto::key_provider::KeyProvider;
-use crate::crypto::keyring::{Keyring, KeyringSlot};
+use crate::crypto::keyring::KeyringSlot;
 use crate::crypto::sealing_keys::SealingKeys;
+use crate::custody::Custody;
 use crate::cvc_store::{CAPACITY, CvcStore, MAX_HELD};
 use crate::domain::exposed::Watchlist;
 use crate::domain::{InFlight, Vault, sweep};
@@ -89,13 +88,13 @@ pub async fn assemble(config: &Config) -> anyhow::Result<Vault> {
     // Before there is anything in it that is worth reading.
     let memory = Memory::lock(config.environment == Environment::Production)?;
     let cvcs = CvcStore::new(CAPACITY, held_for(config)?)?;
-    let provider = key_provider(config)?;
     let identity = Identity::open(&config.identity_key)?;
+    let custody = Custody::new(config, node, &identity)?;
     let pool = config.database.connect(&MIGRATIONS).await?;
     let number = i16::try_from(config.node)?;
     let (ledger, growing) = Ledger::open(pool.clone(), number, &identity).await?;
     let keys = KeyringSlot::default();
-    keys.put(Keyring::load(&pool, vec![provider]).await?);
+    custody.unseal_without_shares(&pool, &keys).await?;
     let start = |acquirer: &Option<AcquirerConfig>| acquirer.as_ref().map(Acquirer::start).transpose();
     Ok(Vault {
         node,
@@ -103,6 +102,7 @@ pub async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         ledger,
         sealing_keys: SealingKeys::new(node, &identity, clock::now_ms())?,
         keys,
+        custody,
         cvcs,
         acquirer_test: start(&config.acquirer.test)?,
         acquirer_live: start(&config.acquirer.live)?,
@@ -114,18 +114,6 @@ pub async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         identity,
         pool,
     })
-}
-
-fn key_provider(config: &Config) -> anyhow::Result<Arc<dyn KeyProvider>> {
-    match &config.key_provider {
-        KeyProviderConfig::DevFile { path } => {
-            ensure!(
-                config.environment == Environment::Development,
-                "key_provider dev-file is for environment = \"development\" only: anyone with the file and the database can open every card"
-            );
-            Ok(Arc::new(dev_file::open(path)?))
-        }
-    }
 }
 
 /// How long codes are held. Tests don't wait for 15 minutes; production does not get to wait longer.

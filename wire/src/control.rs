@@ -199,6 +199,24 @@ pub enum ControlCode {
     /// The database or another part is away; nothing is known to have changed.
     #[error("unavailable")]
     Unavailable,
+    /// A share that was entered can't be read: it was mistyped, or is a sample.
+    #[error("that is no share; check it for typing errors")]
+    ShareMalformed,
+    /// The box around a share does not open: another node's key, an old one, another purpose.
+    #[error("that share was not sealed to this node now; load its keys again")]
+    ShareUnopenable,
+    /// This share was entered already.
+    #[error("that share was entered already; each custodian enters their own")]
+    ShareDuplicate,
+    /// A share of a set that this vault does not know.
+    #[error("that share is of another set of custodians")]
+    ShareOfOtherSet,
+    /// A share of a set that was replaced.
+    #[error("that share is of a set of custodians that was retired; it opens nothing any more")]
+    ShareRetired,
+    /// The shares together are not the key. Which of them is wrong can't be known, and all were dropped.
+    #[error("these shares do not make this vault's key; enter them again")]
+    SharesWrong,
     /// Anything else; the service's log has it.
     #[error("internal error")]
     Internal,

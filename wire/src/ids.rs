@@ -134,6 +134,10 @@ id!(
     /// A person who may use the console.
     PersonId, "per"
 );
+id!(
+    /// A set of custodians with one root key between them.
+    CustodianSetId, "cset"
+);
 
 id!(
     /// A rotation of keys.

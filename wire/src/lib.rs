@@ -10,6 +10,7 @@ pub mod control;
 pub mod erasure;
 pub mod exposed;
 pub mod guard;
+pub mod custody;
 pub mod ids;
 pub mod import;
 pub mod keys;

@@ -14,11 +14,13 @@ use tokio::process::Command;
 use super::supervisor::{Program, Stop, Supervisor, logged};
 use crate::ports::{Ports, VaultPorts, local, url};
 use crate::postgres::{Cluster, Place, Programs, Spec, apply_roles, owner_password_file};
+use crate::services::KeyProvider;
 use crate::settings::{Setting, configuration};
 use crate::state::{State, private_directory, read_if_there, secret_in, write_private, write_private_json};
 use crate::terminal::Progress;
 use crate::tools::{clean_environment, output};
-use crate::{certificates, services};
+use crate::vault::Control;
+use crate::{certificates, custodians, services};
 
 const VAULT_CLUSTER: Spec = Spec { name: "vault", shared_buffers: "256MB", durable: true };
 const MAIN_CLUSTER: Spec = Spec { name: "main", shared_buffers: "128MB", durable: true };
@@ -70,6 +72,8 @@ pub(crate) struct BringUp<'a> {
     pub(crate) state: &'a State,
     pub(crate) ports: &'a Ports,
     pub(crate) settings: &'a [Setting],
+    pub(crate) key_provider: KeyProvider,
+    pub(crate) leave_sealed: bool,
     pub(crate) programs: &'a Programs,
     pub(crate) supervisor: &'a Supervisor,
     pub(crate) progress: &'a Progress,
@@ -105,6 +109,9 @@ impl BringUp<'_> {
         for (name, ports) in self.vaults() {
             self.start(name, 2)?;
             self.vault_ready(name, ports).await?;
+            if self.key_provider == KeyProvider::Shamir {
+                self.custody(name, ports, &identity).await?;
+            }
         }
         self.start("gateway", 1)?;
         self.start("admin", 1)?;
@@ -149,7 +156,7 @@ impl BringUp<'_> {
     /// The three zones' configurations. Gateway and console pin the vault's identity, which the vault makes.
     async fn configure_zones(&self, vault: &Cluster, main: &Cluster) -> Result<String> {
         for (number, (name, own)) in self.vaults().enumerate() {
-            self.configure(name, services::vault(self.state, self.ports, number, own, vault))?;
+            self.configure(name, services::vault(self.state, self.ports, number, own, vault, self.key_provider))?;
         }
         let printed = self.command("vault", "making the vault's keys", &["make-dev-keys"]).await?;
         let identity = printed.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
@@ -253,6 +260,19 @@ impl BringUp<'_> {
         };
         self.supervisor.ready(service, SERVICE_WITHIN, answers).await?;
         step.done(&url(port));
+        Ok(())
+    }
+
+    /// A vault of shares starts sealed. The demo's custodians unseal it, and that is said.
+    async fn custody(&self, node: &str, ports: VaultPorts, identity: &str) -> Result<()> {
+        let step = self.progress.step(&format!("custodians of {node}"));
+        if self.leave_sealed {
+            step.done("the vault stays SEALED until shares are entered: cargo kura vault unseal");
+            return Ok(());
+        }
+        let tls = self.state.path("admin/tls");
+        let control = Control::at(local(ports.control), &tls, identity.to_owned())?;
+        step.done(&custodians::unseal(self.state, &control).await?);
         Ok(())
     }
 

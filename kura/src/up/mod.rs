@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::ports::Ports;
 use crate::postgres::Programs;
 use crate::processes::{Identity, Record, end_leftovers};
+use crate::services::KeyProvider;
 use crate::settings::Setting;
 use crate::state::State;
 use crate::terminal::{Progress, failure, note};
@@ -45,6 +46,12 @@ pub(crate) struct Arguments {
     /// Change a value in a service's configuration, such as gateway.rate_limits.per_key_burst=1000
     #[arg(long, value_name = "SERVICE.KEY=VALUE")]
     set: Vec<Setting>,
+    /// Where the vault's root key is from
+    #[arg(long, value_enum, default_value_t = KeyProvider::DevFile)]
+    key_provider: KeyProvider,
+    /// With --key-provider shamir: leave the vault sealed, as it starts in earnest
+    #[arg(long)]
+    sealed: bool,
     /// Start a service again when it dies, instead of stopping everything
     #[arg(long)]
     restart: bool,
@@ -105,6 +112,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         state: &state,
         ports: &ports,
         settings: &arguments.set,
+        key_provider: arguments.key_provider,
+        leave_sealed: arguments.sealed,
         programs: &programs,
         supervisor: &supervisor,
         progress: &progress,

@@ -7,16 +7,23 @@ mod account_update;
 mod alerts;
 mod canary;
 pub(crate) mod control;
+mod custodian_key;
 mod erase;
 mod erasures;
 mod freezes;
 mod import;
+mod init;
 mod keys;
+mod reshare;
 mod retention;
 mod rotate;
 mod rotation;
+mod seal;
 mod sealer;
+mod share;
+mod shares;
 mod status;
+mod unseal;
 mod watchlist;
 
 use std::path::PathBuf;
@@ -25,7 +32,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
-use control::Control;
+pub(crate) use control::Control;
+pub(crate) use shares::enter;
 
 /// Run the vault from the management network: its state, keys, imports, erasure.
 #[derive(Debug, clap::Args)]
@@ -72,6 +80,12 @@ enum Command {
     Rotation(rotation::Arguments),
     /// Import cards: CSV on standard input, tokens on standard output.
     Import(import::Arguments),
+    CustodianKey(custodian_key::Arguments),
+    Share(share::Arguments),
+    Init(init::Arguments),
+    Unseal(unseal::Arguments),
+    Seal(seal::Arguments),
+    Reshare(reshare::Arguments),
 }
 
 /// Does one thing.
@@ -79,21 +93,27 @@ enum Command {
 /// # Errors
 /// When the vault can't be reached, or refuses.
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
-    let control = Control::of(arguments.state.as_deref(), arguments.json)?;
+    let control = || Control::of(arguments.state.as_deref(), arguments.json);
     match arguments.command {
-        Command::Status => status::run(&control).await,
-        Command::Alerts(arguments) => alerts::run(&control, &arguments).await,
-        Command::Freezes(arguments) => freezes::run(&control, &arguments).await,
-        Command::Release(arguments) => freezes::release(&control, &arguments).await,
-        Command::Canary(arguments) => canary::run(&control, &arguments).await,
-        Command::AccountUpdate(arguments) => account_update::run(&control, arguments).await,
-        Command::Watchlist(command) => watchlist::run(&control, command).await,
-        Command::Erase(command) => erase::run(&control, command).await,
-        Command::Erasures => erasures::run(&control).await,
-        Command::Retention(arguments) => retention::run(&control, arguments).await,
-        Command::Keys => keys::run(&control).await,
-        Command::Rotate(arguments) => rotate::run(&control, arguments).await,
-        Command::Rotation(arguments) => rotation::run(&control, arguments).await,
-        Command::Import(arguments) => import::run(control, arguments).await,
+        Command::Status => status::run(&control()?).await,
+        Command::Alerts(of) => alerts::run(&control()?, &of).await,
+        Command::Freezes(of) => freezes::run(&control()?, &of).await,
+        Command::Release(of) => freezes::release(&control()?, &of).await,
+        Command::Canary(of) => canary::run(&control()?, &of).await,
+        Command::AccountUpdate(of) => account_update::run(&control()?, of).await,
+        Command::Watchlist(command) => watchlist::run(&control()?, command).await,
+        Command::Erase(command) => erase::run(&control()?, command).await,
+        Command::Erasures => erasures::run(&control()?).await,
+        Command::Retention(of) => retention::run(&control()?, of).await,
+        Command::Keys => keys::run(&control()?).await,
+        Command::Rotate(of) => rotate::run(&control()?, of).await,
+        Command::Rotation(of) => rotation::run(&control()?, of).await,
+        Command::Import(of) => import::run(control()?, of).await,
+        Command::CustodianKey(of) => custodian_key::run(&of, arguments.json),
+        Command::Share(of) => share::run(&of),
+        Command::Init(of) => init::run(&control()?, &of).await,
+        Command::Unseal(of) => unseal::run(&control()?, &of).await,
+        Command::Seal(of) => seal::run(&control()?, &of).await,
+        Command::Reshare(of) => reshare::run(&control()?, &of).await,
     }
 }

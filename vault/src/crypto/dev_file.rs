@@ -47,11 +47,8 @@ pub fn create(path: &Path) -> io::Result<()> {
 /// [`KeyError::Provider`] when it is missing, readable by others, or not ours.
 pub fn open(path: &Path) -> Result<RootKey, KeyError> {
     let fail = |why: &str| KeyError::Provider(format!("{}: {why}", path.display()));
+    require_private(path)?;
     let file = File::open(path).map_err(|error| fail(&error.to_string()))?;
-    let mode = file.metadata().map_err(|error| fail(&error.to_string()))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(fail("readable by others; chmod 600"));
-    }
     let not_ours = "not a development key file of this version; a demo starts over with `cargo kura up --fresh`";
     let contents: Contents = serde_json::from_reader(file).map_err(|_| fail(not_ours))?;
     let bytes = Zeroizing::new(BASE64.decode(contents.root.as_bytes()).map_err(|_| fail(not_ours))?);
@@ -61,6 +58,16 @@ pub fn open(path: &Path) -> Result<RootKey, KeyError> {
     }
     root.copy_from_slice(&bytes);
     RootKey::new(ProviderKind::DevFile, SET_ID, &root)
+}
+
+/// A secret's file must be its owner's alone.
+///
+/// # Errors
+/// [`KeyError::Provider`] when it is missing, or readable by others.
+pub(super) fn require_private(path: &Path) -> Result<(), KeyError> {
+    let fail = |why: &str| KeyError::Provider(format!("{}: {why}", path.display()));
+    let mode = std::fs::metadata(path).map_err(|error| fail(&error.to_string()))?.permissions().mode();
+    if mode & 0o077 == 0 { Ok(()) } else { Err(fail("readable by others; chmod 600")) }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIX
 use data_encoding::BASE64URL_NOPAD;
 use kura_platform::random;
 use kura_wire::erasure;
-use kura_wire::sealed_box::{SealingKeySet, SignedKeySet, signed_bytes};
+use kura_wire::sealed_box::{SealingKeySet, SignedKeySet};
 use zeroize::Zeroizing;
 
 /// ECDSA P-256: one key, whose signatures browsers want in one form and signed notes in another.
@@ -65,11 +65,11 @@ impl Identity {
         BASE64URL_NOPAD.encode(self.fixed.public_key().as_ref())
     }
 
-    /// Signs a key set.
+    /// Signs a key set. `signed_bytes` puts the domain before it: what the keys are for.
     ///
     /// # Errors
     /// [`IdentityError::Sign`].
-    pub fn sign(&self, keys: &SealingKeySet) -> Result<SignedKeySet, IdentityError> {
+    pub fn sign(&self, keys: &SealingKeySet, signed_bytes: fn(&str) -> Vec<u8>) -> Result<SignedKeySet, IdentityError> {
         let payload = serde_json::to_string(keys).map_err(|_| IdentityError::Sign)?;
         let signature = self.sign_bytes(&signed_bytes(&payload))?;
         Ok(SignedKeySet { payload, signature })

@@ -64,15 +64,18 @@ impl Keks {
             let first = keks.providers().first().cloned().ok_or(KekError::NoneActive)?;
             let material = first.make_kek(1)?;
             // Of two nodes that start at once, one inserts, and both load what it inserted.
-            keks::insert_active(&keks.pool, 1, first.kind().as_str(), &material, clock::now()).await?;
+            let kind = first.kind().as_str();
+            keks::insert_active(&keks.pool, 1, kind, &material, first.custodians(), clock::now()).await?;
         }
         keks.reload().await?;
         Ok(keks)
     }
 
-    /// Adds a provider, for KEKs that it made or will make.
+    /// Adds a provider, for KEKs that it made or will make, in the place of one of the same kind.
     pub fn add_provider(&self, provider: Arc<dyn KeyProvider>) {
-        self.providers.write().unwrap_or_else(PoisonError::into_inner).push(provider);
+        let mut providers = self.providers.write().unwrap_or_else(PoisonError::into_inner);
+        providers.retain(|known| known.kind() != provider.kind());
+        providers.push(provider);
     }
 
     fn providers(&self) -> Vec<Arc<dyn KeyProvider>> {
@@ -179,12 +182,17 @@ impl Keks {
         let material = provider.make_kek(version)?;
         let now = clock::now();
         let mut transaction = self.pool.begin().await?;
+        let (kind, custodians) = (provider.kind().as_str(), provider.custodians());
         if !keks::retire(&mut transaction, active.version, now).await?
-            || !keks::insert_active(&mut *transaction, version, provider.kind().as_str(), &material, now).await?
+            || !keks::insert_active(&mut *transaction, version, kind, &material, custodians, now).await?
         {
-            // Another node was faster; its KEK will do.
             transaction.rollback().await?;
             self.reload().await?;
+            if self.active_version() == active.version {
+                // The custodians of this node's root were replaced; it has to be unsealed by the new ones.
+                return Err(KekError::NoProvider(kind.to_owned()));
+            }
+            // Another node was faster; its KEK will do.
             return Ok(self.active_version());
         }
         transaction.commit().await?;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Bytes of a data encryption key.
@@ -65,6 +66,11 @@ impl ProviderKind {
 pub trait KeyProvider: Send + Sync {
     /// Which kind.
     fn kind(&self) -> ProviderKind;
+
+    /// The set of custodians whose shares made this provider's root, if any did: KEKs are made under the active one alone.
+    fn custodians(&self) -> Option<Uuid> {
+        None
+    }
 
     /// Makes a KEK of this version; gives what must be stored to open it again.
     ///

@@ -10,5 +10,7 @@ pub mod identity;
 pub mod keks;
 pub mod key_provider;
 pub mod keyring;
+pub mod pkcs11;
+pub mod providers;
 pub mod root_key;
 pub mod sealing_keys;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use kura_wire::sealed_box::length_prefixed;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::aead::Aead;
@@ -26,6 +27,23 @@ impl RootKey {
         Ok(Self { kind, set_id: set_id.to_vec(), key })
     }
 
+    /// Nothing, sealed under this root: kept with the set of shares, it tells later whether a root is the same one.
+    ///
+    /// # Errors
+    /// [`KeyError::Provider`] when AES can't be had.
+    pub fn make_check(&self) -> Result<Vec<u8>, KeyError> {
+        self.key.seal(&self.check_binding(), b"").map_err(|error| KeyError::Provider(error.to_string()))
+    }
+
+    /// Whether this root made the check.
+    pub fn made_check(&self, check: &[u8]) -> bool {
+        self.key.open(&self.check_binding(), check).is_ok()
+    }
+
+    fn check_binding(&self) -> Vec<u8> {
+        length_prefixed(&[b"kura root check v1", self.kind.as_str().as_bytes(), &self.set_id])
+    }
+
     fn binding(&self, version: i32) -> Vec<u8> {
         length_prefixed(&[b"kura kek v1", self.kind.as_str().as_bytes(), &self.set_id, &version.to_be_bytes()])
     }
@@ -43,6 +61,11 @@ impl RootKey {
 impl KeyProvider for RootKey {
     fn kind(&self) -> ProviderKind {
         self.kind
+    }
+
+    fn custodians(&self) -> Option<Uuid> {
+        let of_shares = self.kind == ProviderKind::Shamir;
+        of_shares.then(|| Uuid::from_slice(&self.set_id).ok()).flatten()
     }
 
     fn make_kek(&self, version: i32) -> Result<Vec<u8>, KeyError> {
@@ -115,6 +138,15 @@ mod tests {
         assert!(matches!(root(b"set", 2).open_kek(1, &material), Err(KeyError::Unwrap)));
         let shares = RootKey { kind: ProviderKind::Shamir, ..root(b"set", 1) };
         assert!(matches!(shares.open_kek(1, &material), Err(KeyError::Unwrap)));
+    }
+
+    /// A check is of its root and set, and of no other.
+    #[test]
+    fn a_check_tells_a_root() {
+        let check = root(b"set", 1).make_check().unwrap();
+        assert!(root(b"set", 1).made_check(&check));
+        assert!(!root(b"set", 2).made_check(&check));
+        assert!(!root(b"other", 1).made_check(&check));
     }
 
     /// Adopted by another root, the KEK is the same one: what it wrapped before still opens.

@@ -5,11 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use data_encoding::BASE64URL_NOPAD;
 use kura_platform::random;
+use kura_wire::custody::{EnteredShare, custody_signed_bytes, entered_share_aad};
 use kura_wire::ids::NodeId;
 use kura_wire::operator_box::{MAX_BATCH_LEN, OperatorBox, batch_aad};
 use kura_wire::sealed_box::{
     HPKE_INFO, MAX_AGE_MS, MAX_CIPHERTEXT_LEN, MAX_CLOCK_SKEW_MS, SealedBox, SealingKey, SealingKeySet, SignedKeySet,
-    Suite,
+    Suite, signed_bytes,
 };
 use kura_wire::vault::VaultErrorCode;
 use zeroize::Zeroizing;
@@ -27,6 +28,8 @@ const _: () = assert!(MAX_AGE_MS == PUBLISHED_MS + GRACE_MS, "a box may be as ol
 /// Keys and the signed set of those that are current.
 pub struct SealingKeys {
     node: NodeId,
+    /// What stands under the signature: the domain of these keys, then the set.
+    signed_bytes: fn(&str) -> Vec<u8>,
     held: RwLock<Held>,
 }
 
@@ -52,13 +55,30 @@ struct Pair {
 }
 
 impl SealingKeys {
-    /// The first keys of a starting node.
+    /// The first keys of a starting node, for cards.
     ///
     /// # Errors
     /// [`IdentityError`] when they can't be made or signed.
     pub fn new(node: NodeId, identity: &Identity, now_ms: i64) -> Result<Self, IdentityError> {
+        Self::signed_as(signed_bytes, node, identity, now_ms)
+    }
+
+    /// The first keys of a starting node, for custodians' shares.
+    ///
+    /// # Errors
+    /// [`IdentityError`] when they can't be made or signed.
+    pub fn for_custody(node: NodeId, identity: &Identity, now_ms: i64) -> Result<Self, IdentityError> {
+        Self::signed_as(custody_signed_bytes, node, identity, now_ms)
+    }
+
+    fn signed_as(
+        signed_bytes: fn(&str) -> Vec<u8>,
+        node: NodeId,
+        identity: &Identity,
+        now_ms: i64,
+    ) -> Result<Self, IdentityError> {
         let published = SignedKeySet { payload: String::new(), signature: String::new() };
-        let keys = Self { node, held: RwLock::new(Held { pairs: Vec::new(), published }) };
+        let keys = Self { node, signed_bytes, held: RwLock::new(Held { pairs: Vec::new(), published }) };
         keys.rotate(identity, now_ms)?;
         Ok(keys)
     }
@@ -77,7 +97,7 @@ impl SealingKeys {
             }
         }
         let keys = held.pairs.iter().filter(|pair| fresh(pair)).map(|pair| pair.public.clone()).collect();
-        held.published = identity.sign(&SealingKeySet { keys })?;
+        held.published = identity.sign(&SealingKeySet { keys }, self.signed_bytes)?;
         Ok(())
     }
 
@@ -114,6 +134,16 @@ impl SealingKeys {
         let key = BoxKey { key_id: &sealed.key_id, enc: &sealed.enc, sealed_at_ms: sealed.sealed_at_ms };
         let aad = batch_aad(purpose, subject, sealed.sealed_at_ms);
         self.open_text(key, &sealed.ciphertext, MAX_BATCH_LEN, &aad, now_ms)
+    }
+
+    /// Opens a custodian's share that was sealed to this node, for the purpose that it names.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_share(&self, entered: &EnteredShare, now_ms: i64) -> Result<Zeroizing<Vec<u8>>, VaultErrorCode> {
+        let key = BoxKey { key_id: &entered.key_id, enc: &entered.enc, sealed_at_ms: entered.sealed_at_ms };
+        let aad = entered_share_aad(self.node.number(), entered.purpose, entered.sealed_at_ms);
+        self.open_text(key, &entered.ciphertext, MAX_CIPHERTEXT_LEN, &aad, now_ms)
     }
 
     /// Opens a ciphertext in base64url, of no more than so many bytes.
@@ -176,8 +206,12 @@ impl SealingKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::key_provider::random_key;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-    use kura_wire::sealed_box::signed_bytes;
+    use kura_custody::enter::{seal_to_node, trusted_key};
+    use kura_custody::split::split;
+    use kura_wire::custody::SharePurpose;
+    use kura_wire::ids::CustodianSetId;
 
     const PK: &str = "pk_test_a";
     const NOW: i64 = 1_800_000_000_000;
@@ -243,6 +277,29 @@ mod tests {
             let garbage = SealedBox { ciphertext: "!".to_owned(), ..sealed };
             assert_eq!(keys.open(&garbage, PK, NOW).err(), Some(VaultErrorCode::BoxUnopenable));
         }
+    }
+
+    /// A custodian's share opens at the node and for the purpose that it was sealed for; the keys for it are signed as such, and
+    /// no box for a card's key passes for one.
+    #[test]
+    fn a_share_is_bound_to_node_and_purpose() {
+        let identity = identity("custody");
+        let node = |number| SealingKeys::for_custody(NodeId::new(number).unwrap(), &identity, NOW).unwrap();
+        let (here, cards) = (node(3), SealingKeys::new(NodeId::new(3).unwrap(), &identity, NOW).unwrap());
+        let key = trusted_key(&here.published(), &identity.public_key(), NOW).unwrap();
+        assert!(trusted_key(&cards.published(), &identity.public_key(), NOW).is_err());
+        let share = split(CustodianSetId::from_bytes([1; 16]), &random_key(), 2, 2).unwrap().remove(0);
+        let entered = seal_to_node(&share, &key, SharePurpose::Unseal, NOW).unwrap();
+        assert_eq!(here.open_share(&entered, NOW).unwrap().as_slice(), share.reveal_as_text().as_bytes());
+        let unopenable = Some(VaultErrorCode::BoxUnopenable);
+        let other_purpose = EnteredShare { purpose: SharePurpose::Reshare, ..entered.clone() };
+        assert_eq!(here.open_share(&other_purpose, NOW).err(), unopenable);
+        let other_time = EnteredShare { sealed_at_ms: NOW - 1, ..entered.clone() };
+        assert_eq!(here.open_share(&other_time, NOW).err(), unopenable);
+        let key = SealingKey { node: 4, ..key };
+        let other_node = seal_to_node(&share, &key, SharePurpose::Unseal, NOW).unwrap();
+        assert_eq!(here.open_share(&other_node, NOW).err(), unopenable);
+        assert_eq!(node(3).open_share(&entered, NOW).err(), Some(VaultErrorCode::SealingKeyExpired));
     }
 
     /// An old key still opens for its grace, is no longer published, and is gone afterwards.

@@ -4,8 +4,10 @@ pub mod account_update;
 pub mod attach;
 pub mod authorize;
 pub mod canaries;
+pub mod custodian_sets;
 pub mod customer;
 pub mod describe;
+pub mod enter_share;
 pub mod erase;
 pub mod exposed;
 pub mod follow_up;
@@ -32,6 +34,7 @@ use crate::crypto::field::{DataClass, FieldKey, Place, Sealed};
 use crate::crypto::identity::Identity;
 use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
+use crate::custody::Custody;
 use crate::cvc_store::CvcStore;
 use crate::guard::{About, Guard};
 use crate::inventory::KeyFiles;
@@ -63,6 +66,8 @@ pub struct Vault {
     pub sealing_keys: SealingKeys,
     /// What seals rows and knows cards again; empty while the vault is sealed.
     pub keys: KeyringSlot,
+    /// How the keyring is come by.
+    pub custody: Custody,
     /// Security codes until their first use.
     pub cvcs: CvcStore,
     /// The network for test keys.
@@ -152,6 +157,7 @@ impl Vault {
 
     /// What must be done every few seconds, whether or not anybody asks.
     pub fn upkeep(&self) {
+        self.custody.upkeep(&self.identity);
         if let Err(error) = self.sealing_keys.rotate(&self.identity, clock::now_ms()) {
             tracing::error!(%error, "sealing keys not rotated");
         }

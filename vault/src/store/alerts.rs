@@ -23,6 +23,10 @@ pub enum AlertKind {
     CanaryUsed,
     /// A card on the watchlist was tokenized or used ([`crate::store::exposed_cards`] inserts it).
     ExposedCardUsed,
+    /// Shares were entered that don't make the root.
+    SharesWrong,
+    /// A share of a set that was retired, or that this vault never had, was entered.
+    ShareForeign,
 }
 
 impl AlertKind {
@@ -36,6 +40,8 @@ impl AlertKind {
             Self::BudgetExceeded => "budget_exceeded",
             Self::CanaryUsed => "canary_used",
             Self::ExposedCardUsed => "exposed_card_used",
+            Self::SharesWrong => "shares_wrong",
+            Self::ShareForeign => "share_foreign",
         }
     }
 }
@@ -128,6 +134,7 @@ pub async fn raise(connection: &mut PgConnection, at: OffsetDateTime, raised: Ra
 }
 
 /// How many say that sealed data or a wrapped key did not open.
+/// How many there are about data or keys that did not open where they stand.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -153,5 +160,10 @@ pub async fn list(pool: &PgPool, after: i64, limit: i64) -> Result<Vec<AlertRow>
         limit
     )
     .fetch_all(pool)
+    .await
+        "/* vault alerts::count_unopenable */
+         SELECT count(*) AS \"count!\" FROM alerts WHERE kind IN ('sealed_data_unopenable', 'wrapped_key_unopenable')"
+    )
+    .fetch_one(pool)
     .await
 }

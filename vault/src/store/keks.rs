@@ -2,6 +2,7 @@
 
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::StoreError;
 
@@ -35,17 +36,18 @@ pub struct SecretRow {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn list(pool: &PgPool) -> Result<Vec<KekRow>, StoreError> {
+pub async fn list(executor: impl PgExecutor<'_>) -> Result<Vec<KekRow>, StoreError> {
     sqlx::query_as!(
         KekRow,
         "/* vault keks::list */
          SELECT version, provider, material, state, created_at, retired_at, destroyed_at FROM keks ORDER BY version"
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await
 }
 
-/// Inserts the active KEK. With another active one, or the same version, nothing happens: false.
+/// Inserts the active KEK. With another active one, or the same version, nothing happens: false. So too when its root is that
+/// of custodians who are not the active ones (any more): nobody could open it after the next start.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -54,15 +56,19 @@ pub async fn insert_active(
     version: i32,
     provider: &str,
     material: &[u8],
+    custodians: Option<Uuid>,
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "/* vault keks::insert_active */
-         INSERT INTO keks (version, provider, material, state, created_at) VALUES ($1, $2, $3, 'active', $4)
+         WITH root AS (SELECT FROM custodian_sets WHERE id = $4 AND state = 'active' FOR SHARE)
+         INSERT INTO keks (version, provider, material, state, created_at)
+         SELECT $1, $2, $3, 'active', $5 WHERE $4::uuid IS NULL OR EXISTS (SELECT FROM root)
          ON CONFLICT DO NOTHING",
         version,
         provider,
         material,
+        custodians,
         now
     )
     .execute(executor)

@@ -9,6 +9,7 @@ pub mod cards;
 pub mod catalogue;
 pub mod checkpoints;
 pub mod customers;
+pub mod custodian_sets;
 pub mod deks;
 pub mod erasures;
 pub mod exposed_cards;

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod canaries;
+mod custody;
 mod erasure;
 mod exposed;
 mod freezes;
@@ -47,6 +48,7 @@ pub fn router(control: Control) -> Router {
         .merge(imports::routes())
         .merge(erasure::routes())
         .merge(exposed::routes())
+        .merge(custody::routes())
         .with_state(control)
 }
 
@@ -78,6 +80,12 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self.0 {
             ControlCode::Malformed | ControlCode::BoxUnopenable => StatusCode::BAD_REQUEST,
+            ControlCode::ShareMalformed
+            | ControlCode::ShareUnopenable
+            | ControlCode::ShareDuplicate
+            | ControlCode::ShareOfOtherSet
+            | ControlCode::ShareRetired
+            | ControlCode::SharesWrong => StatusCode::UNPROCESSABLE_ENTITY,
             ControlCode::NotFound => StatusCode::NOT_FOUND,
             ControlCode::Conflict | ControlCode::NotConfirmed => StatusCode::CONFLICT,
             ControlCode::SealingKeyExpired => StatusCode::UNPROCESSABLE_ENTITY,

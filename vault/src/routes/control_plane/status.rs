@@ -22,8 +22,9 @@ async fn status(_peer: Peer<Admin>, State(control): State<Control>) -> Json<Serv
         service: "vault".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: control.health.started_at(),
-        ready: control.health.is_ready(),
+        ready: control.health.is_ready() && vault.keys.keyring().is_some(),
         checks: vec![
+            ("unsealed".to_owned(), vault.keys.keyring().is_some()),
             ("database answers".to_owned(), alerts.is_ok()),
             ("all sealed data that was opened was intact".to_owned(), matches!(alerts, Ok(0))),
             ("no purpose is frozen".to_owned(), vault.guard.is_free()),
