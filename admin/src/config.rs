@@ -15,8 +15,6 @@ pub struct Config {
     pub listener: SocketAddr,
     /// The address that browsers use: the origin of its passkeys, cookies and forms.
     pub public_url: Url,
-    /// The vault's public key (a P-256 point, base64url): custodians' browsers seal to nothing that it did not sign.
-    pub vault_identity: String,
     /// This zone's identity towards the others.
     pub tls: TlsConfig,
     /// The console's own database, as its own role.
@@ -28,7 +26,8 @@ pub struct Config {
     /// Those of its other nodes, in the order of their numbers.
     #[serde(default)]
     pub further_vaults: Vec<PeerConfig>,
-    /// The vault's identity as browsers have it pinned: whose signatures the witness accepts.
+    /// The vault's public key (a P-256 point, base64url), as card forms have it pinned: custodians' browsers seal to nothing
+    /// that it did not sign, and the witness accepts no other's checkpoints.
     pub vault_identity: String,
     /// How the vault's access ledgers are witnessed.
     #[serde(default)]

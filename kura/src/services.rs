@@ -140,7 +140,6 @@ pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster, vault_ident
         "gateway": { "address": local(ports.gateway_control) },
         "vault": { "address": local(ports.vault_control) },
         "further_vaults": further,
-        "vault_identity": vault_identity,
     })
 }
 

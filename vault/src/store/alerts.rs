@@ -133,7 +133,6 @@ pub async fn raise(connection: &mut PgConnection, at: OffsetDateTime, raised: Ra
     .map(drop)
 }
 
-/// How many say that sealed data or a wrapped key did not open.
 /// How many there are about data or keys that did not open where they stand.
 ///
 /// # Errors
@@ -160,10 +159,5 @@ pub async fn list(pool: &PgPool, after: i64, limit: i64) -> Result<Vec<AlertRow>
         limit
     )
     .fetch_all(pool)
-    .await
-        "/* vault alerts::count_unopenable */
-         SELECT count(*) AS \"count!\" FROM alerts WHERE kind IN ('sealed_data_unopenable', 'wrapped_key_unopenable')"
-    )
-    .fetch_one(pool)
     .await
 }
