@@ -419,6 +419,7 @@ fn killed_and_held_up_the_ledger_loses_and_doubles_nothing() {
         held_up(stack);
         drop(stops);
     });
+    pay(stack, 1);
     println!("{KILLS} kills; {} payments, {} rows", paid.load(Ordering::Relaxed), rows(stack));
     assert!(paid.load(Ordering::Relaxed) > KILLS, "payments went through");
     let without_row = "SELECT count(*) FROM attempts WHERE kind IN ('authorize', 'purchase')
@@ -447,6 +448,38 @@ fn held_up(stack: &Stack) {
         stack.sql("vault", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vault_app'");
     }
     std::thread::sleep(Duration::from_secs(1));
+}
+
+/// A commit that is on disk and whose answer was lost, as when the connection dies behind it: the writer finds its rows and goes
+/// on after them. The payment succeeds, its opening has one row, and so has the next one's.
+#[test]
+fn a_commit_whose_answer_was_lost_is_gone_on_from() {
+    let stack = &Stack::start(Options::default());
+    let sk = &stack.run().keys.sk_test;
+    let card = stack.post("/v1/payment_methods", sk, &[("type", "card"), ("card[token]", "tok_visa")]).json();
+    let card = card["id"].as_str().expect("a saved card");
+    let form = [("amount", "900"), ("currency", "jpy"), ("payment_method", card), ("confirm", "true")];
+    let configure = |statement: &str| {
+        stack.sql("vault", statement);
+        stack.sql("vault", "SELECT pg_reload_conf()");
+    };
+    let waiting = "FROM pg_stat_activity WHERE usename = 'vault_app' AND wait_event = 'SyncRep'";
+    std::thread::scope(|scope| {
+        // Commits are then on disk, and wait for a standby that isn't there before they say so.
+        configure("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+        let paying = scope.spawn(|| stack.post("/v1/payment_intents", sk, &form));
+        until("the commit", PATIENCE, || stack.sql("vault", &format!("SELECT count(*) > 0 {waiting}")) == "t");
+        stack.sql("vault", &format!("SELECT pg_terminate_backend(pid) {waiting}"));
+        configure("ALTER SYSTEM RESET synchronous_standby_names");
+        let paid = paying.join().expect("a thread").json();
+        assert_eq!(paid["status"], "succeeded", "{paid}");
+    });
+    assert!(stack.log("vault").contains("commit failed"), "the answer was lost");
+    let again = stack.post("/v1/payment_intents", sk, &form).json();
+    assert_eq!(again["status"], "succeeded", "{again}");
+    assert_eq!(stack.sql("vault", "SELECT count(*), max(sequence), count(DISTINCT attempt_id) FROM openings"), "2|2|2");
+    witnessed(stack);
+    assert_eq!(verify(stack, &export(stack, &[]), None).code, 0);
 }
 
 struct StopOnDrop<'a>(&'a AtomicBool);

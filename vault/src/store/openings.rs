@@ -265,7 +265,8 @@ pub async fn scope_groups(pool: &PgPool, filter: &ScopeFilter) -> Result<Vec<Gro
     .await
 }
 
-/// A page of a scope's openings, by node and sequence, after this place. Planned as [`scope_groups`] is.
+/// A page of a scope's openings, by node and sequence, after this place. Planned as [`scope_groups`] is; the order is kept out
+/// of it, or the server would walk the whole ledger in that order.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -278,13 +279,15 @@ pub async fn scope_list(
     sqlx::query_as!(
         OpeningRow,
         "/* vault openings::scope_list */
+         WITH scoped AS MATERIALIZED (
+             SELECT node, sequence, at, actor, request_id, merchant_id, record_id, class, records, fields, purpose, attempt_id
+             FROM openings
+             WHERE at >= $1 AND at < $2
+               AND day BETWEEN ($1::timestamptz AT TIME ZONE 'UTC')::date AND ($2::timestamptz AT TIME ZONE 'UTC')::date
+               AND ($3::text IS NULL OR actor = $3) AND ($4::uuid IS NULL OR merchant_id = $4)
+               AND ($5::uuid[] IS NULL OR record_id = ANY($5)) AND ($6::uuid[] IS NULL OR request_id = ANY($6)))
          SELECT node, sequence, at, actor, request_id, merchant_id, record_id, class, records, fields, purpose, attempt_id
-         FROM openings
-         WHERE at >= $1 AND at < $2
-           AND day BETWEEN ($1::timestamptz AT TIME ZONE 'UTC')::date AND ($2::timestamptz AT TIME ZONE 'UTC')::date
-           AND ($3::text IS NULL OR actor = $3) AND ($4::uuid IS NULL OR merchant_id = $4)
-           AND ($5::uuid[] IS NULL OR record_id = ANY($5)) AND ($6::uuid[] IS NULL OR request_id = ANY($6))
-           AND (node, sequence) > ($7, $8)
+         FROM scoped WHERE (node, sequence) > ($7, $8)
          ORDER BY node, sequence LIMIT $9",
         filter.since,
         filter.until,
