@@ -35,6 +35,7 @@ const API: &[(&str, &str)] = &[
     ("GET", "/v1/charges"),
     ("GET", "/v1/charges/ch_1"),
     ("POST", "/v1/customers"),
+    ("GET", "/v1/customers"),
     ("GET", "/v1/customers/cus_1"),
 ];
 const PAGES: &[&str] = &[

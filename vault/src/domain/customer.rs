@@ -57,10 +57,14 @@ impl Vault {
             if let Some(kept) = customers::find(&self.pool, id, owner(context)).await.map_err(store_error)? {
                 return Ok(StoredCustomer { customer: request.customer, masked: kept.masked });
             }
+            if customers::is_taken(&self.pool, id).await.map_err(store_error)? {
+                // Another merchant's, or erased.
+                return Err(VaultErrorCode::CustomerUnknown);
+            }
             keyring.deks.forget(key.id());
         }
-        // Neither in nor found: the id is another merchant's, or was erased.
-        Err(VaultErrorCode::CustomerUnknown)
+        tracing::error!("each key was retired before its row was in");
+        Err(VaultErrorCode::Internal)
     }
 
     /// Changes some of a customer's fields. Where the key was rotated meanwhile, the others are opened and sealed anew with

@@ -205,3 +205,16 @@ pub async fn is_erased(pool: &PgPool, id: Uuid, (merchant, livemode): (Uuid, boo
     .fetch_one(pool)
     .await
 }
+
+/// Whether an id is in use, by whomever.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn is_taken(pool: &PgPool, id: Uuid) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault customers::is_taken */ SELECT EXISTS (SELECT FROM customers WHERE id = $1) AS \"taken!\"",
+        id
+    )
+    .fetch_one(pool)
+    .await
+}
