@@ -159,7 +159,7 @@ fn rotate_deks_with_kills(stack: &Stack) {
     let (begun, said) = stack.ask_operator(&["rotate", "dek", "--rows-per-second", "4000", "--execute"]);
     assert_eq!(begun["running"], true, "{begun} {said}");
     let (_, refused) = stack.ask_operator(&["rotate", "kek", "--execute"]);
-    assert!(refused.contains("under way"), "one at a time: {refused}");
+    assert!(refused.contains("in conflict"), "one at a time: {refused}");
     wait_until("some rows", || rotation(stack)["items_done"].as_u64().unwrap_or(0) > 1000);
     let under_way = rotation(stack);
     assert!(under_way["seconds_left"].as_u64().is_some_and(|left| (1..60).contains(&left)), "{under_way}");
