@@ -3,16 +3,19 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
 use kura_tests::key_material::open_all;
 use kura_tests::{Options, Stack, block_on, generated};
-use kura_wire::ids::CardToken;
+use kura_wire::ids::{CardToken, ImportId};
+use kura_wire::import::MAX_BATCH_ROWS;
 use serde_json::Value;
 
 const CARDS: u32 = 20_000;
+const BATCHES: u32 = CARDS / MAX_BATCH_ROWS;
 const WITHIN: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(20);
 
@@ -28,12 +31,14 @@ fn count(stack: &Stack, table: &str) -> u32 {
     stack.sql("vault", &format!("SELECT count(*) FROM {table}")).parse().unwrap()
 }
 
-/// Starts an import of this file.
-fn import(stack: &Stack, from: &Path, to: &Path, more: &[&str]) -> Child {
+/// Starts an import; its cards come through a pipe.
+fn import(stack: &Stack, to: &Path, more: &[&str]) -> (Child, ChildStdin) {
     let merchant = stack.run().merchants.main.clone();
     let mut command = stack.operator(&["import", "--merchant", &merchant]);
-    command.args(more).stdin(File::open(from).unwrap()).stdout(File::create(to).unwrap()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+    command.args(more).stdin(Stdio::piped()).stdout(File::create(to).unwrap()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let pipe = child.stdin.take().unwrap();
+    (child, pipe)
 }
 
 fn rotation(stack: &Stack) -> Value {
@@ -81,32 +86,40 @@ fn killed_in_mid_import_and_mid_rotation_nothing_is_lost() {
 }
 
 fn import_with_kills(stack: &Stack, cards: &Path, tokens: &Path) {
-    let mut first = import(stack, cards, tokens, &[]);
+    let file = std::fs::read(cards).unwrap();
+    let (half, rest) = file.split_at(file.len() / 2);
+    let (mut first, mut pipe) = import(stack, tokens, &[]);
+    pipe.write_all(half).unwrap();
     wait_until("two batches", || count(stack, "import_batches") >= 2);
     first.kill().unwrap();
     first.wait().unwrap();
     let acknowledged = std::fs::read_to_string(tokens).unwrap();
     let before = count(stack, "import_batches");
-    assert!(before < CARDS / 2000, "killed in its middle: {before}");
-    let id: kura_wire::ids::ImportId = {
-        let hex = stack.sql("vault", "SELECT id FROM imports").replace('-', "");
-        let bytes: Vec<u8> = (0..16).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect();
-        kura_wire::ids::ImportId::from_bytes(bytes.try_into().unwrap())
-    };
-    let again = import(stack, cards, tokens, &["--resume", &id.to_string()]);
-    wait_until("more batches", || count(stack, "import_batches") > before);
+    assert!(before < BATCHES, "killed in its middle");
+    let id = stack.sql("vault", "SELECT id FROM imports").parse::<uuid::Uuid>().unwrap();
+    let id = ImportId::from_bytes(id.into_bytes()).to_string();
+
+    let (again, mut pipe) = import(stack, tokens, &["--resume", &id]);
+    pipe.write_all(half).unwrap();
+    // What was taken before is answered again; then come new batches, and the vault dies under the rest.
+    let (more, last) = rest.split_at(rest.len() / 2);
+    pipe.write_all(more).unwrap();
+    wait_until("more batches", || count(stack, "import_batches") > before.max(4));
     let old = stack.kill9("vault");
+    pipe.write_all(last).unwrap();
+    drop(pipe);
     stack.wait_restarted("vault", old);
     let done = again.wait_with_output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    assert_eq!(count(stack, "import_batches"), CARDS / 2000);
+    assert_eq!(count(stack, "import_batches"), BATCHES);
     let all = std::fs::read_to_string(tokens).unwrap();
     // The last line may have been cut off by the kill.
     let whole = acknowledged.rsplit_once('\n').map_or("", |(whole, _)| whole);
     assert!(all.starts_with(whole), "what was answered before is answered again");
-    let finished = import(stack, cards, &stack.state().join("none.csv"), &["--resume", &id.to_string()]);
-    let refused = finished.wait_with_output().unwrap();
-    assert!(!refused.status.success(), "a finished import takes no more");
+
+    let (finished, pipe) = import(stack, &stack.state().join("none.csv"), &["--resume", &id]);
+    drop(pipe);
+    assert!(!finished.wait_with_output().unwrap().status.success(), "a finished import takes no more");
     assert_eq!(stack.sql("vault", "SELECT DISTINCT length(secret_wrapped) FROM imports"), "0", "its secret is gone");
 }
 
@@ -146,7 +159,7 @@ fn rotate_deks_with_kills(stack: &Stack) {
     let (begun, said) = stack.ask_operator(&["rotate", "dek", "--rows-per-second", "4000", "--execute"]);
     assert_eq!(begun["running"], true, "{begun} {said}");
     let (_, refused) = stack.ask_operator(&["rotate", "kek", "--execute"]);
-    assert!(refused.contains("under way"), "one at a time: {refused}");
+    assert!(refused.contains("in conflict"), "one at a time: {refused}");
     wait_until("some rows", || rotation(stack)["items_done"].as_u64().unwrap_or(0) > 1000);
     let under_way = rotation(stack);
     assert!(under_way["seconds_left"].as_u64().is_some_and(|left| (1..60).contains(&left)), "{under_way}");

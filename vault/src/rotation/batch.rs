@@ -33,6 +33,8 @@ pub(super) struct Sealer {
     pub(super) keyring: Arc<Keyring>,
     pub(super) rotation: Uuid,
     pub(super) table: Table,
+    /// The keys whose rows are resealed.
+    pub(super) keys: Vec<i64>,
 }
 
 /// Ready to be written.
@@ -48,21 +50,16 @@ pub(super) struct Batch {
 }
 
 /// Reads the rows of these pages and seals them anew, each merchant's under its own key, after its own ledger row.
-pub(super) async fn prepare(
-    sealer: &Sealer,
-    pages: Pages,
-    keys: &[i64],
-    broken: &HashSet<i64>,
-) -> Result<Batch, RotationError> {
+pub(super) async fn prepare(sealer: Arc<Sealer>, pages: Pages, broken: HashSet<i64>) -> Result<Batch, RotationError> {
     let mut owners: BTreeMap<Uuid, Vec<SealedRow>> = BTreeMap::new();
-    for row in sealer.table.list(&sealer.vault.pool, pages, keys).await? {
+    for row in sealer.table.list(&sealer.vault.pool, pages, &sealer.keys).await? {
         owners.entry(row.merchant_id).or_default().push(row);
     }
     let mut batch =
         Batch { pages, rows: Vec::new(), damaged: Vec::new(), keyless: Vec::new(), broken_keys: Vec::new() };
     let mut sealing = JoinSet::new();
     for (owner, rows) in owners {
-        let (old_keys, rows) = openable(sealer, owner, rows, broken, &mut batch).await?;
+        let (old_keys, rows) = openable(&sealer, owner, rows, &broken, &mut batch).await?;
         if !rows.is_empty() {
             let merchant = MerchantId::from_bytes(owner.into_bytes());
             let seals = rows.len().saturating_mul(sealer.table.columns().len());
@@ -70,7 +67,7 @@ pub(super) async fn prepare(
             let new_key = sealer.keyring.deks.for_sealing(merchant, sealer.table.class(), seals).await?;
             sealing.spawn(record_and_reseal(
                 Arc::clone(&sealer.vault),
-                opening(sealer, owner, rows.len()),
+                opening(&sealer, owner, rows.len()),
                 Group { table: sealer.table, merchant, rows, old_keys, new_key },
             ));
         }

@@ -1,6 +1,6 @@
-//! One pass over all resealable tables. While one batch is written, the next is read, recorded, opened and sealed.
+//! One pass over all resealable tables. While one batch is written, the next ones are read, recorded, opened and sealed.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +17,10 @@ use crate::store::{StoreError, rotations};
 
 /// The most pages of one batch, where few of their rows are to be resealed.
 const MOST_PAGES: i64 = 2048;
+/// Batches that are made ready while one is written.
+const AHEAD: usize = 2;
+/// To begin with; then the cursor goes by what it finds.
+const ROWS_ON_A_PAGE: i64 = 15;
 /// What the database says where somebody else holds a lock for too long: `lock_not_available`.
 const LOCKED: &str = "55P03";
 
@@ -74,45 +78,38 @@ async fn over_table(
     known: &mut Known,
 ) -> Result<(), RotationError> {
     let end = table.count_pages(work.pool()).await?;
-    // A page has some fifteen rows.
-    let mut cursor = Cursor { next: from, end, pages: (work.pace.batch() / 15).max(1) };
-    let sealer = Sealer {
+    let mut cursor = Cursor { next: from, end, pages: (work.pace.batch() / ROWS_ON_A_PAGE).max(1) };
+    let sealer = Arc::new(Sealer {
         vault: Arc::clone(&work.vault),
         keyring: Arc::clone(&work.keyring),
         rotation: work.rotation.id,
         table,
-    };
-    let mut ready = match cursor.take() {
-        Some(pages) => Some(batch::prepare(&sealer, pages, keys, &known.broken_keys).await?),
-        None => None,
-    };
-    while let Some(batch) = ready.take() {
+        keys: keys.to_vec(),
+    });
+    let mut ahead = VecDeque::with_capacity(AHEAD);
+    loop {
         work.check_unsealed()?;
+        while ahead.len() < AHEAD
+            && let Some(pages) = cursor.take()
+        {
+            ahead.push_back(tokio::spawn(batch::prepare(Arc::clone(&sealer), pages, known.broken_keys.clone())));
+        }
+        let Some(next) = ahead.pop_front() else { return Ok(()) };
         let began = Instant::now();
-        let (rows, pages) = (batch.rows.len(), batch.pages);
-        cursor.adapt(rows + batch.damaged.len() + batch.keyless.len(), work.pace.batch());
+        let batch = next.await.map_err(|_| RotationError::Thread)??;
+        cursor.adapt(batch.rows.len() + batch.damaged.len() + batch.keyless.len(), work.pace.batch());
         let report = Progress {
             id: work.rotation.id,
             done: 0,
             worked_ms: work.pace.lap_ms(),
             next_table: Some(table.name()),
-            next_page: pages.to,
+            next_page: batch.pages.to,
         };
-        let upcoming = cursor.take();
-        let prepare = async {
-            match upcoming {
-                Some(pages) => batch::prepare(&sealer, pages, keys, &known.broken_keys).await.map(Some),
-                None => Ok(None),
-            }
-        };
-        let (next, written) = tokio::join!(prepare, write(&mut work.connection, &sealer, &batch, report));
-        let limit = written?;
-        batch::raise_alerts(&sealer, &batch, known).await;
-        ready = next?;
+        let limit = write(&mut work.connection, &sealer, &batch, report).await?;
         work.pace.set(limit);
-        pace::rest(work, i64::try_from(rows).unwrap_or(i64::MAX), began).await?;
+        batch::raise_alerts(&sealer, &batch, known).await;
+        pace::rest(work, i64::try_from(batch.rows.len()).unwrap_or(i64::MAX), began).await?;
     }
-    Ok(())
 }
 
 /// Writes a batch and how far that is, in one transaction. Where somebody holds one of the rows, the batch waits for the next

@@ -169,7 +169,7 @@ fn parse<'a>(
     }
     let exp_month = text(columns.exp_month).and_then(|text| text.parse().ok()).ok_or("expiry_month_invalid")?;
     let exp_year = text(columns.exp_year).and_then(year).ok_or("expiry_year_invalid")?;
-    let name = match columns.name.and_then(|place| text(place)) {
+    let name = match columns.name.and_then(text) {
         Some(name) if name.chars().count() > MAX_NAME_LEN || name.chars().any(char::is_control) => {
             return Err("card_malformed");
         }

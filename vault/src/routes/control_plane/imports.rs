@@ -64,7 +64,10 @@ async fn take_batch(
     Path(id): Path<String>,
     Body(batch): Body<ImportBatch>,
 ) -> Result<Json<ImportedBatch>, Refusal> {
-    Ok(Json(import::take(&control.vault, parse(&id)?, batch).await?))
+    let id = parse(&id)?;
+    // In a task of its own: a COPY that is dropped half-way, when its asker hangs up, leaves its connection in disorder.
+    let taking = tokio::spawn(async move { import::take(&control.vault, id, batch).await });
+    Ok(Json(taking.await.map_err(|_| ControlCode::Internal)??))
 }
 
 async fn finish_import(
