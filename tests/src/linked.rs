@@ -12,7 +12,7 @@ use kura_vault::domain::Vault;
 use kura_vault::guard::About;
 use kura_vault::serve::assemble;
 use kura_vault::store::openings::OpeningRow;
-use kura_wire::ids::{MerchantId, NodeId};
+use kura_wire::ids::MerchantId;
 use kura_wire::sealed_box::length_prefixed;
 use uuid::Uuid;
 

@@ -179,6 +179,13 @@ fn card_under(key: &FieldKey, merchant: MerchantId) -> CardRow {
     }
 }
 
+/// The writer of a node that the stack doesn't have, and that node's ledger.
+async fn writer(stack: &Stack, pool: &PgPool, node: i16) -> (Ledger, Committer) {
+    let identity = Identity::open(&stack.state().join("vault/identity.pem")).expect("the identity");
+    let (ledger, growing) = Ledger::open(pool.clone(), node, &identity).await.expect("a ledger");
+    (ledger, Committer::start(pool.clone(), node, growing))
+}
+
 /// A row under a key that was retired meanwhile is refused by the database, whichever node sealed it; and a key counts as
 /// settled only when every statement that could still see it as active is over, one that has not written yet included.
 #[test]
@@ -189,7 +196,7 @@ fn a_retired_key_seals_nothing() {
     block_on(async {
         let pool = database(stack).await;
         let keys = keyring(stack, &pool).await.expect("keys");
-        let committer = Committer::start(pool.clone(), 900).await.expect("a writer");
+        let (_ledger, committer) = writer(stack, &pool, 900).await;
         let key = keys.deks.for_sealing(merchant, DataClass::Card, 2).await.expect("a key");
         let (early, late) = (card_under(&key, merchant), card_under(&key, merchant));
         assert_eq!(committer.insert_card(early).await, Ok(Inserted::Done));
@@ -225,7 +232,7 @@ fn a_concurrent_write_is_not_lost() {
     let (row, new_key, pool) = block_on(async {
         let pool = database(stack).await;
         let keys = keyring(stack, &pool).await.expect("keys");
-        let committer = Committer::start(pool.clone(), 901).await.expect("a writer");
+        let (_ledger, committer) = writer(stack, &pool, 901).await;
         let key = keys.deks.for_sealing(merchant, DataClass::Card, 1).await.expect("a key");
         assert_eq!(committer.insert_card(card_under(&key, merchant)).await, Ok(Inserted::Done));
         keys.deks.next_epoch(merchant, DataClass::Card, key.id()).await.expect("the next epoch");
