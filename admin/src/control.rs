@@ -250,7 +250,8 @@ impl Control {
         entered: &EnteredShare,
     ) -> Result<Result<CustodyStatus, ControlCode>, ControlError> {
         let place = node_of_key(&entered.key_id).map(|node| usize::from(node.number()));
-        let vault = place.and_then(|place| self.vaults.get(place)).ok_or(ControlError::Malformed { zone: Vault::NAME })?;
+        let vault =
+            place.and_then(|place| self.vaults.get(place)).ok_or(ControlError::Malformed { zone: Vault::NAME })?;
         vault.peer.post(PATH_SHARES, entered).await
     }
 }

@@ -161,13 +161,15 @@ fn custodians_from_the_first_set_to_the_next() {
 /// The file of a share that was sealed to one custodian says nothing to another, nor to a stranger's key file.
 fn a_share_opens_for_its_custodian_alone(stack: &Stack, custodians: &Custodians) {
     let (key, sealed) = (custodians.key_file("ken"), custodians.sealed_file("hana"));
-    let refused = stack.vault_with(&["share", "--key", key.to_str().unwrap(), "--sealed", sealed.to_str().unwrap()], "");
+    let refused =
+        stack.vault_with(&["share", "--key", key.to_str().unwrap(), "--sealed", sealed.to_str().unwrap()], "");
     assert!(refused.unwrap_err().contains("does not open with this key"));
     let sealed: SealedShare = serde_json::from_slice(&std::fs::read(sealed).unwrap()).unwrap();
     assert_eq!((sealed.custodian.as_str(), sealed.index), ("hana", 1));
     let rows = stack.sql("vault", "SELECT * FROM custodian_sets");
     assert!(rows.contains("{hana,ken,mio}") && rows.contains("pending"), "{rows}");
-    let again = stack.vault_with(&["init", "--threshold", "2", "--custodian", "a=short", "--out", "x"], "").unwrap_err();
+    let again =
+        stack.vault_with(&["init", "--threshold", "2", "--custodian", "a=short", "--out", "x"], "").unwrap_err();
     assert!(again.contains("mistyped"), "{again}");
 }
 
@@ -189,7 +191,10 @@ fn shares_unseal_and_are_wiped(stack: &Stack, shares: &[String]) {
     }
     let status = stack.vault_with(&["status"], "").unwrap();
     assert!(status.contains("node 0: unsealed; key provider shamir") && status.contains("any 2 of hana, ken, mio"));
-    assert!(stack.vault_with(&["unseal"], &shares[2]).unwrap_err().contains("in conflict"), "there is nothing to unseal");
+    assert!(
+        stack.vault_with(&["unseal"], &shares[2]).unwrap_err().contains("in conflict"),
+        "there is nothing to unseal"
+    );
 }
 
 /// Shares of the right set with wrong bytes, of another set, mistyped, of our own documentation: none is taken for a right one,
@@ -342,7 +347,8 @@ fn tries_are_limited() {
     let answers: Vec<Value> = (0..40).map(|_| enter()).collect();
     assert!(answers.iter().all(|code| *code == "share_unopenable" || *code == "too_many_tries"), "{answers:?}");
     assert_eq!(answers.last().unwrap(), "too_many_tries");
-    let told = stack.vault_with(&["unseal"], &split(set(), &random_root(), 2, 2).unwrap()[0].reveal_as_text()).unwrap_err();
+    let told =
+        stack.vault_with(&["unseal"], &split(set(), &random_root(), 2, 2).unwrap()[0].reveal_as_text()).unwrap_err();
     assert!(told.contains("too many tries"), "{told}");
 }
 

@@ -15,6 +15,8 @@ use kura_tests::key_material::{database, keyring, open_all};
 use kura_tests::{Stack, block_on};
 use kura_vault::commit::{Committer, Inserted};
 use kura_vault::crypto::field::{DataClass, FieldKey, Place, Sealed};
+use kura_vault::crypto::identity::Identity;
+use kura_vault::ledger::Ledger;
 use kura_vault::rotation::tables::Table;
 use kura_vault::store::cards::CardRow;
 use kura_vault::store::deks;
@@ -23,6 +25,7 @@ use kura_wire::ids::{CardToken, ImportId, MerchantId};
 use kura_wire::import::{ImportBatch, ImportRow, ImportedBatch, import_aad};
 use kura_wire::sealed_box::{SignedKeySet, Suite};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 const EVERY_PAGE: Pages = Pages { from: 0, to: 1 << 20 };

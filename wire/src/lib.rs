@@ -7,10 +7,10 @@
 
 pub mod card;
 pub mod control;
+pub mod custody;
 pub mod erasure;
 pub mod exposed;
 pub mod guard;
-pub mod custody;
 pub mod ids;
 pub mod import;
 pub mod keys;
