@@ -46,6 +46,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let handle = listen::handle_until_signal();
     tokio::spawn(keep_up(Arc::clone(&vault)));
     tokio::spawn(checkpoints::run(Arc::clone(&vault)));
+    days::open(&vault.pool).await;
     tokio::spawn(days::run(vault.pool.clone()));
     let ledger = vault.ledger.clone();
     let data_routes = guarded(data_plane::router(Arc::clone(&vault)));
