@@ -67,6 +67,17 @@ END
 $$;
 REVOKE ALL ON FUNCTION open_ledger_days(date, integer) FROM PUBLIC;
 
+-- The days that have rows already.
+DO $$
+DECLARE
+    old date;
+BEGIN
+    FOR old IN SELECT DISTINCT (at AT TIME ZONE 'UTC')::date FROM openings_unpartitioned LOOP
+        EXECUTE format('CREATE TABLE %I PARTITION OF openings FOR VALUES FROM (%L) TO (%L)',
+            'openings_' || to_char(old, 'YYYY_MM_DD'), old, old + 1);
+    END LOOP;
+END
+$$;
 INSERT INTO openings (node, sequence, day, at, actor, request_id, merchant_id, record_id, class, records, fields, purpose,
     attempt_id, leaf_hash)
 SELECT node, sequence, (at AT TIME ZONE 'UTC')::date, at, actor, request_id, merchant_id, record_id, class, records, fields,

@@ -51,6 +51,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let handle = listen::handle_until_signal();
     tokio::spawn(keep_up(Arc::clone(&vault)));
     tokio::spawn(checkpoints::run(Arc::clone(&vault)));
+    days::open(&vault.pool).await;
     tokio::spawn(days::run(vault.pool.clone()));
     tokio::spawn(forget_codes(Arc::clone(&vault)));
     let watchful = Arc::clone(&vault);

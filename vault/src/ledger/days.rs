@@ -12,21 +12,26 @@ use crate::store::openings;
 const AHEAD_DAYS: i32 = 7;
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Makes them, now and every hour.
+/// Makes them every hour, for ever.
 pub async fn run(pool: PgPool) {
     let mut ticks = tokio::time::interval(EVERY);
     let mut known_stray = 0;
     loop {
         ticks.tick().await;
-        match openings::open_days(&pool, clock::now().date(), AHEAD_DAYS).await {
-            Ok(stray) if stray > known_stray => {
-                raise(&pool, stray).await;
-                known_stray = stray;
-            }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "the ledger's next days have no partition yet"),
+        let stray = open(&pool).await;
+        if stray > known_stray {
+            raise(&pool, stray).await;
         }
+        known_stray = stray.max(known_stray);
     }
+}
+
+/// Makes them now. Gives how many rows have no day of their own. What fails is logged: rows then go into the default partition.
+pub async fn open(pool: &PgPool) -> i64 {
+    openings::open_days(pool, clock::now().date(), AHEAD_DAYS)
+        .await
+        .inspect_err(|error| tracing::error!(%error, "the ledger's next days have no partition yet"))
+        .unwrap_or_default()
 }
 
 async fn raise(pool: &PgPool, rows: i64) {
