@@ -145,7 +145,10 @@ fn a_record_is_erased_with_proof() {
         let said = &proof["statement"];
         assert_eq!((&proof["valid"], &said["scope"], &said["rule"]), (&json!(true), &json!("record"), &json!(rule)));
         assert_eq!((&said["records"], said["ids_sha256"].as_str()), (&json!(1), Some(sha256(&[*id]).as_str())));
-        assert_eq!((&said["actor"], &said["request_id"]), (&json!("admin.kura.internal"), &erased.json()["request_id"]));
+        assert_eq!(
+            (&said["actor"], &said["request_id"]),
+            (&json!("admin.kura.internal"), &erased.json()["request_id"])
+        );
         let (signed, signature) = (proof["signed"].as_str().unwrap(), proof["signature"].as_str().unwrap());
         assert!(is_of(&identity(stack()), &signed_bytes(signed), signature));
         let forged = signed.replace("\"records\":1", "\"records\":0");
@@ -166,10 +169,10 @@ fn proofs_and_rows_are_held_by_the_database() {
     let made = owned.save(merchant, &fresh_card());
     assert!(erase(&["record", made["token"].as_str().unwrap(), "--execute"]).success);
     let of = format!("WHERE merchant_id = '{}'", uuid(merchant));
-    stack().sql("vault", &format!("UPDATE erasures SET statement = replace(statement, 'card', 'cord') {of}"));
+    stack().sql("vault", &format!("UPDATE erasures SET statement = replace(statement, 'admin.', 'nadim.') {of}"));
     assert_eq!(proofs(merchant)[0]["valid"], false);
     assert!(!kura_vault(stack(), &["erasures"], "").success);
-    stack().sql("vault", &format!("UPDATE erasures SET statement = replace(statement, 'cord', 'card') {of}"));
+    stack().sql("vault", &format!("UPDATE erasures SET statement = replace(statement, 'nadim.', 'admin.') {of}"));
     assert_eq!(proofs(merchant)[0]["valid"], true);
     for statement in [
         "DELETE FROM erasures",
@@ -225,10 +228,11 @@ fn old_dump(merchant: MerchantId) -> Vec<(&'static str, &'static str, DataClass,
 }
 
 fn opened(merchant: MerchantId, dump: &[(&'static str, &'static str, DataClass, [u8; 16], Vec<u8>)]) -> usize {
-    let opens = |(table, column, class, record, sealed): &(&'static str, &'static str, DataClass, [u8; 16], Vec<u8>)| {
-        let place = Place { table, column, record, merchant, class: *class };
-        linked().open(place, sealed).is_some()
-    };
+    let opens =
+        |(table, column, class, record, sealed): &(&'static str, &'static str, DataClass, [u8; 16], Vec<u8>)| {
+            let place = Place { table, column, record, merchant, class: *class };
+            linked().open(place, sealed).is_some()
+        };
     dump.iter().filter(|value| opens(value)).count()
 }
 
@@ -311,7 +315,8 @@ fn age(table: &str, id: Uuid, days: i64) {
         _ => "",
     }
     .replace("{days}", &days.to_string());
-    let statement = format!("UPDATE {table} SET created_at = created_at - make_interval(days => {days}){more} WHERE id = '{id}'");
+    let statement =
+        format!("UPDATE {table} SET created_at = created_at - make_interval(days => {days}){more} WHERE id = '{id}'");
     stack().sql("vault", &statement);
 }
 
@@ -385,7 +390,10 @@ fn what_is_older_than_so_many_days_is_erased() {
     assert!(!others.iter().chain([&young]).any(|id| is_erased("payers", *id)));
     assert_eq!(run("card", &["--execute"])["records"], json!({}), "used a moment ago");
     let [proof] = &proofs(merchant)[..] else { panic!("one proof") };
-    assert_eq!((&proof["statement"]["records"], proof["statement"]["ids_sha256"].as_str()), (&json!(9), Some(sha256(&old).as_str())));
+    assert_eq!(
+        (&proof["statement"]["records"], proof["statement"]["ids_sha256"].as_str()),
+        (&json!(9), Some(sha256(&old).as_str()))
+    );
 }
 
 /// The report is made of the real catalogue: every sealed, masked and hashed column with its reason, no column for a security
@@ -408,7 +416,9 @@ fn the_retention_report_tells_the_truth() {
          WHERE table_schema = 'public' AND column_name ~ '(_sealed|_masked)$' AND table_name !~ '^held_'",
     );
     assert!(sealed.lines().count() >= 20);
-    for column in sealed.lines().chain(["cards.bin", "cards.last_four", "cards.fingerprint_hash", "customers.email_hash"]) {
+    for column in
+        sealed.lines().chain(["cards.bin", "cards.last_four", "cards.fingerprint_hash", "customers.email_hash"])
+    {
         assert!(columns.contains(&column), "{column}");
     }
     let held = |report: &Value| {
@@ -416,7 +426,10 @@ fn the_retention_report_tells_the_truth() {
         rows.into_iter().find(|row| row["merchant"] == json!(merchant)).expect("the merchant's")
     };
     let row = held(&report);
-    assert_eq!((&row["rule"], &row["records"], &row["limit_days"], &row["overdue"]), (&json!("konbini"), &json!(1), &json!(180), &json!(0)));
+    assert_eq!(
+        (&row["rule"], &row["records"], &row["limit_days"], &row["overdue"]),
+        (&json!("konbini"), &json!(1), &json!(180), &json!(0))
+    );
 
     stack().sql("vault", "ALTER TABLE cards ADD COLUMN cvv2 text, ADD COLUMN email_masked text");
     let ran = kura_vault(stack(), &["retention"], "");
