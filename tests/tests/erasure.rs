@@ -169,10 +169,10 @@ fn proofs_and_rows_are_held_by_the_database() {
     let made = owned.save(merchant, &fresh_card());
     assert!(erase(&["record", made["token"].as_str().unwrap(), "--execute"]).success);
     let of = format!("WHERE merchant_id = '{}'", uuid(merchant));
-    stack().sql("vault", &format!("UPDATE erasures SET statement = replace(statement, 'card', 'cord') {of}"));
+    stack().sql("vault", &format!("UPDATE erasures SET statement = replace(statement, 'admin.', 'nadim.') {of}"));
     assert_eq!(proofs(merchant)[0]["valid"], false);
     assert!(!kura_vault(stack(), &["erasures"], "").success);
-    stack().sql("vault", &format!("UPDATE erasures SET statement = replace(statement, 'cord', 'card') {of}"));
+    stack().sql("vault", &format!("UPDATE erasures SET statement = replace(statement, 'nadim.', 'admin.') {of}"));
     assert_eq!(proofs(merchant)[0]["valid"], true);
     for statement in [
         "DELETE FROM erasures",
@@ -197,8 +197,11 @@ fn proofs_and_rows_are_held_by_the_database() {
     }
 }
 
+/// Table, column, class, record, sealed value.
+type DumpedValue = (&'static str, &'static str, DataClass, [u8; 16], Vec<u8>);
+
 /// A merchant's sealed values, as a thief of an old dump has them.
-fn old_dump(merchant: MerchantId) -> Vec<(&'static str, &'static str, DataClass, [u8; 16], Vec<u8>)> {
+fn old_dump(merchant: MerchantId) -> Vec<DumpedValue> {
     let columns = [
         ("cards", "pan_sealed", "'card'"),
         ("cards", "holder_sealed", "'card'"),
@@ -227,12 +230,11 @@ fn old_dump(merchant: MerchantId) -> Vec<(&'static str, &'static str, DataClass,
     dump
 }
 
-fn opened(merchant: MerchantId, dump: &[(&'static str, &'static str, DataClass, [u8; 16], Vec<u8>)]) -> usize {
-    let opens =
-        |(table, column, class, record, sealed): &(&'static str, &'static str, DataClass, [u8; 16], Vec<u8>)| {
-            let place = Place { table, column, record, merchant, class: *class };
-            linked().open(place, sealed).is_some()
-        };
+fn opened(merchant: MerchantId, dump: &[DumpedValue]) -> usize {
+    let opens = |(table, column, class, record, sealed): &DumpedValue| {
+        let place = Place { table, column, record, merchant, class: *class };
+        linked().open(place, sealed).is_some()
+    };
     dump.iter().filter(|value| opens(value)).count()
 }
 

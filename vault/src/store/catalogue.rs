@@ -28,7 +28,7 @@ pub async fn list_data_columns(pool: &PgPool) -> Result<Vec<ColumnRow>, StoreErr
            AND (col_description(pg_class.oid, pg_attribute.attnum) IS NOT NULL
                 OR pg_attribute.attname ~ '(_sealed|_masked)$'
                 OR (pg_attribute.attname ~ '_hash$' AND pg_class.relname IN ('cards', 'payers', 'customers'))
-                OR pg_attribute.attname ~ '^(pan|number|holder|name|phone|email|address|postcode|bin|last_four)$')
+                OR pg_attribute.attname ~ '^(pan|card_number|holder|phone|email|postcode|bin|last_four)$')
          ORDER BY 1"
     )
     .fetch_all(pool)
