@@ -1,4 +1,4 @@
-//! The other zones' control planes, as the console asks them. Only reads; an answer never holds card data beyond BIN and
+//! The other zones' control planes, as the console asks them. Reads, and boxes for the vault; an answer never holds card data beyond BIN and
 //! last four, and texts that merchants wrote go through the PAN redactor all the same before a page sees them.
 
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use kura_platform::redact::redact_pans;
 use kura_platform::tls::{Gateway, TlsConfig, TlsError, Vault, Zone};
 use kura_wire::control::{
-    Opening, OpeningQuery, PATH_OPENINGS, PATH_PAYMENT, PATH_PAYMENTS, PATH_STATUS, PaymentDetail, PaymentPage,
-    PaymentQuery, PaymentSummary, ServiceStatus,
+    ControlCode, ControlErrorBody, Opening, OpeningQuery, PATH_OPENINGS, PATH_PAYMENT, PATH_PAYMENTS, PATH_STATUS,
+    PaymentDetail, PaymentPage, PaymentQuery, PaymentSummary, ServiceStatus,
 };
+use kura_wire::custody::{CustodyStatus, EnteredShare, PATH_CUSTODY, PATH_SHARES};
 use kura_wire::ids::{AttemptId, PaymentIntentId};
 use reqwest::{Client, StatusCode};
 use serde::Serialize;
@@ -64,12 +65,31 @@ impl Peer {
     async fn find<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<Option<T>, ControlError> {
         let unreachable = |source| ControlError::Unreachable { zone: self.zone, source };
         let request = self.client.get(format!("{}{path}", self.base)).query(query);
-        let mut answer = request.send().await.map_err(unreachable)?;
+        let answer = request.send().await.map_err(unreachable)?;
         match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            status => return Err(ControlError::Refused { zone: self.zone, status }),
+            StatusCode::OK => self.body(answer).await.map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(ControlError::Refused { zone: self.zone, status }),
         }
+    }
+
+    /// `POST`; the zone's own code where it refuses.
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Result<T, ControlCode>, ControlError> {
+        let unreachable = |source| ControlError::Unreachable { zone: self.zone, source };
+        let request = self.client.post(format!("{}{path}", self.base)).json(body);
+        let answer = request.send().await.map_err(unreachable)?;
+        if answer.status() == StatusCode::OK {
+            return self.body(answer).await.map(Ok);
+        }
+        self.body::<ControlErrorBody>(answer).await.map(|refused| Err(refused.code))
+    }
+
+    async fn body<T: DeserializeOwned>(&self, mut answer: reqwest::Response) -> Result<T, ControlError> {
+        let unreachable = |source| ControlError::Unreachable { zone: self.zone, source };
         let malformed = ControlError::Malformed { zone: self.zone };
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
@@ -78,7 +98,7 @@ impl Peer {
             }
             body.extend_from_slice(&chunk);
         }
-        serde_json::from_slice(&body).map(Some).map_err(|_| malformed)
+        serde_json::from_slice(&body).map_err(|_| malformed)
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, ControlError> {
@@ -148,6 +168,25 @@ impl Control {
     /// [`ControlError`].
     pub async fn gateway_status(&self) -> Result<ServiceStatus, ControlError> {
         self.gateway.read(PATH_STATUS, &()).await
+    }
+
+    /// How custody of the vault's key stands.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn custody(&self) -> Result<CustodyStatus, ControlError> {
+        self.vault.read(PATH_CUSTODY, &()).await
+    }
+
+    /// Passes on a share that is sealed to the vault; the vault's code where it refuses.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn enter_share(
+        &self,
+        entered: &EnteredShare,
+    ) -> Result<Result<CustodyStatus, ControlCode>, ControlError> {
+        self.vault.post(PATH_SHARES, entered).await
     }
 
     /// What the vault says of itself.

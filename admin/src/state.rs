@@ -52,6 +52,8 @@ pub struct App {
     pub hasher: Hasher,
     /// The other zones.
     pub control: Control,
+    /// The vault's public key, which custodians' browsers check its keys with.
+    pub vault_identity: Arc<str>,
     /// Whether it can do its work.
     pub health: Health,
 }
@@ -72,6 +74,7 @@ impl App {
             origin: Arc::new(origin),
             hasher: Hasher::new()?,
             control: Control::new(config)?,
+            vault_identity: config.vault_identity.as_str().into(),
             health,
         })
     }

@@ -51,6 +51,11 @@ impl Needle {
         Self { spellings: vec![("digits alone", cvc.as_bytes().to_vec())], alone: true }
     }
 
+    /// Bytes as they are: a key, or a part of one.
+    pub fn bytes(bytes: &[u8]) -> Self {
+        Self { spellings: vec![("as it is", bytes.to_vec())], alone: false }
+    }
+
     fn find(&self, haystack: &[u8]) -> Vec<&'static str> {
         let found = |spelling: &[u8]| {
             let finder = Finder::new(spelling);

@@ -23,6 +23,7 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     arguments: Vec<String>,
+    environment: Vec<(&'static str, PathBuf)>,
     state: Option<PathBuf>,
     port_base: u16,
 }
@@ -47,6 +48,13 @@ impl Options {
     #[must_use]
     pub fn restart(mut self) -> Self {
         self.arguments.push("--restart".to_owned());
+        self
+    }
+
+    /// With this variable, where the runner passes it on.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: PathBuf) -> Self {
+        self.environment.push((name, value));
         self
     }
 
@@ -128,6 +136,7 @@ impl Stack {
             .args(if keep { None } else { Some("--throwaway") })
             .args(&options.arguments)
             .current_dir(workspace())
+            .envs(options.environment.iter().map(|(name, value)| (*name, value)))
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a log"))
@@ -240,6 +249,47 @@ impl Stack {
         let output = psql.output().expect("psql");
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         if output.status.success() { Ok(out.trim_end().to_owned()) } else { Err(err.into_owned()) }
+    }
+
+    /// `kura vault …` on this stack, with this on its standard input. Gives what it wrote to standard output, or what it
+    /// refused with.
+    ///
+    /// # Errors
+    /// Its standard error, when it fails.
+    ///
+    /// # Panics
+    /// When it can't be run.
+    pub fn vault(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut command = Command::new(program("kura"));
+        command.args(["vault", "--state"]).arg(&self.state).args(arguments).env("NO_COLOR", "1");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the runner is built");
+        // One that fails early doesn't read.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), input.as_bytes());
+        let output = child.wait_with_output().expect("a child");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(format!("{}\n{}", text(&output.stdout), text(&output.stderr)))
+        }
+    }
+
+    /// Where the database of a service is reached, as that service's own role.
+    ///
+    /// # Panics
+    /// When its password can't be read.
+    pub fn database(&self, service: &str) -> kura_platform::database::DatabaseConfig {
+        let cluster = &self.run.postgres[if service == "vault" { "vault" } else { "main" }];
+        kura_platform::database::DatabaseConfig {
+            url: format!(
+                "postgres:///{service}?host={}&port={}&user={service}_app",
+                cluster.socket.display(),
+                cluster.port
+            ),
+            password_file: self.state.join(service).join("database.password"),
+            max_connections: 4,
+        }
     }
 
     /// Ends a process without a chance to tidy up, as a crash or a thief would.

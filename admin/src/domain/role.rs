@@ -27,6 +27,8 @@ pub enum Permission {
     ViewPayments,
     /// See how the services are.
     ViewSystem,
+    /// See how custody of the vault's key stands, and enter one's own share.
+    EnterShares,
 }
 
 /// The word is not a role.
@@ -56,6 +58,7 @@ impl Role {
         match permission {
             Permission::ViewPayments => !matches!(self, Self::Custodian),
             Permission::ViewSystem => true,
+            Permission::EnterShares => matches!(self, Self::Custodian | Self::SecurityOfficer | Self::Administrator),
         }
     }
 }
@@ -94,6 +97,8 @@ mod tests {
         for role in Role::ALL {
             assert_eq!(role.may(Permission::ViewPayments), role != Role::Custodian, "{role}");
             assert!(role.may(Permission::ViewSystem));
+            let entering = [Role::Custodian, Role::SecurityOfficer, Role::Administrator].contains(&role);
+            assert_eq!(role.may(Permission::EnterShares), entering, "{role}");
         }
     }
 }

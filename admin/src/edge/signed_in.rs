@@ -56,6 +56,7 @@ impl SignedIn {
         let detail = match permission {
             Permission::ViewPayments => "view_payments",
             Permission::ViewSystem => "view_system",
+            Permission::EnterShares => "enter_shares",
         };
         audit::insert(&app.pool, self.entry(audit::Kind::PermissionRefused, None, Some(detail))).await?;
         Err(PageError::Forbidden)

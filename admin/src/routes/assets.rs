@@ -10,9 +10,10 @@ use data_encoding::HEXLOWER;
 use crate::domain::secret::sha256;
 use crate::edge::error::PageError;
 
-const ASSETS: [(&str, &str, &str); 3] = [
+const ASSETS: [(&str, &str, &str); 4] = [
     ("console.css", "text/css; charset=utf-8", include_str!("../../assets/console.css")),
     ("passkey.js", "text/javascript; charset=utf-8", include_str!("../../assets/passkey.js")),
+    ("custody.js", "text/javascript; charset=utf-8", include_str!("../../custody/dist/custody.js")),
     ("mark.svg", "image/svg+xml", include_str!("../../assets/mark.svg")),
 ];
 

@@ -1,6 +1,7 @@
 //! The console's pages. An address maps to a file: `/payments/{id}` is `payments/show.rs`.
 
 pub mod assets;
+pub mod custody;
 pub mod enrol;
 pub mod healthz;
 pub mod payments;
@@ -39,6 +40,7 @@ pub fn router(app: App) -> Router {
         .route("/payments", get(payments::get))
         .route("/payments/{id}", get(payments::show::get))
         .route("/system", get(system::get))
+        .route("/custody", get(custody::get).post(custody::post))
         .fallback(async || PageError::NotFound)
         .method_not_allowed_fallback(async || PageError::NotFound)
         .layer(DefaultBodyLimit::max(edge::MAX_BODY_BYTES))

@@ -6,6 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use crate::domain::role::Permission;
 use crate::edge::error::PageError;
 use crate::edge::signed_in::SignedIn;
 
@@ -14,6 +15,7 @@ use crate::edge::signed_in::SignedIn;
 pub(super) enum Section {
     Payments,
     System,
+    Custody,
 }
 
 /// Around a page.
@@ -21,6 +23,8 @@ pub(super) struct Shell {
     pub(super) section: Section,
     pub(super) person_name: String,
     pub(super) role_name: &'static str,
+    /// Whether this person may enter shares of the vault's key.
+    pub(super) shows_custody: bool,
     pub(super) form_token: String,
 }
 
@@ -30,6 +34,7 @@ impl Shell {
             section,
             person_name: signed_in.person().name.clone(),
             role_name: signed_in.client().texts().role_name(signed_in.person().role),
+            shows_custody: signed_in.person().role.may(Permission::EnterShares),
             form_token: signed_in.form_token(),
         }
     }

@@ -31,6 +31,10 @@ pub enum Kind {
     PaymentViewed,
     /// A page was asked for that the role may not see.
     PermissionRefused,
+    /// A sealed share was passed on to the vault, for the purpose in the detail.
+    ShareEntered,
+    /// The vault refused it, for the reason in the detail.
+    ShareRefused,
     /// A form came from another site, or without its token.
     ForgeryRefused,
 }
@@ -47,6 +51,8 @@ impl Kind {
             Self::SessionEnded => "session_ended",
             Self::PaymentViewed => "payment_viewed",
             Self::PermissionRefused => "permission_refused",
+            Self::ShareEntered => "share_entered",
+            Self::ShareRefused => "share_refused",
             Self::ForgeryRefused => "forgery_refused",
         }
     }

@@ -91,6 +91,7 @@ texts! {
     status_requires_action, status_requires_capture, status_canceled, status_refunded, status_partially_refunded,
     system_lead, ready, not_ready, away, away_lead, version, running_since, checks, check_ok, check_failed, this_console,
     gateway, vault, no_checks,
+    custody, custody_lead, custody_sealed, custody_unsealed, custody_node, custody_provider, custody_active, custody_pending, custody_rule, custody_entered, custody_missing, custody_no_sets, custody_your_share, custody_unseal_lead, custody_reshare_lead, custody_nothing_wanted, custody_share, custody_share_hint, custody_enter, custody_identity, custody_needs_script, custody_working, custody_failed, custody_untrusted, custody_taken, custody_done_unsealed, custody_done_replaced, custody_too_many, custody_wrong, custody_duplicate, custody_other_set, custody_retired, custody_unopenable, custody_known, custody_not_wanted, custody_away, share_not_a_share, share_version, share_groups, share_group_length, share_letter, share_mistyped, share_checksum,
     role_viewer, role_support, role_operator, role_security_officer, role_custodian, role_administrator,
     error_not_found, error_not_found_lead, error_forbidden, error_forbidden_lead, error_form, error_form_lead,
     error_busy, error_busy_lead, error_gateway, error_gateway_lead, error_internal, error_internal_lead,

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use super::count::Count;
-use super::tools::Tools;
+use super::tools::{BROWSER_SIDES, Tools};
 use crate::terminal::{Progress, Step, note};
 use crate::workspace;
 
@@ -108,9 +108,9 @@ impl Run<'_> {
         cargo
     }
 
-    fn npm(&self, script: &str) -> Command {
+    fn npm(&self, directory: &str, script: &str) -> Command {
         let mut npm = Command::new("npm");
-        npm.args(["run", "--silent", script]).current_dir(self.root.join("gateway/checkout"));
+        npm.args(["run", "--silent", script]).current_dir(self.root.join(directory));
         self.tools.add_to(&mut npm);
         npm
     }
@@ -130,8 +130,10 @@ impl Run<'_> {
             Stage::Sql => {
                 vec![self.cargo(&["run", "--quiet", "--release", "--bin", "kura", "--", "sql", "--check"])]
             }
-            Stage::Checkout if !self.root.join("gateway/checkout/package.json").is_file() => Vec::new(),
-            Stage::Checkout => ["verify-dist", "check", "test"].map(|script| self.npm(script)).into(),
+            Stage::Checkout => {
+                let scripts = ["verify-dist", "check", "test"];
+                BROWSER_SIDES.iter().flat_map(|side| scripts.map(|script| self.npm(side, script))).collect()
+            }
             Stage::Build => vec![self.cargo(&["build", "--release", "--workspace", "--bins"])],
             Stage::Test => {
                 let mut test = self.cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);

@@ -18,11 +18,14 @@ const OLDEST_NODE: u32 = 18;
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 const CJK_FONTS: &str = "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc";
 
+/// What runs in browsers: TypeScript, built, with the built files committed.
+pub(super) const BROWSER_SIDES: [&str; 2] = ["gateway/checkout", "admin/custody"];
+
 /// Where everything is.
 #[derive(Debug)]
 pub(crate) struct Tools {
     directory: PathBuf,
-    checkout: PathBuf,
+    browser_sides: [PathBuf; 2],
 }
 
 impl Tools {
@@ -31,7 +34,8 @@ impl Tools {
     /// # Errors
     /// When something is missing that we can't get; the message says how to.
     pub(crate) fn ensure(root: &Path, stages: &[Stage], progress: &Progress) -> Result<Self> {
-        let tools = Self { directory: root.join(".kura/tools"), checkout: root.join("gateway/checkout") };
+        let tools =
+            Self { directory: root.join(".kura/tools"), browser_sides: BROWSER_SIDES.map(|path| root.join(path)) };
         let any = |wanted: &[Stage]| stages.iter().any(|stage| wanted.contains(stage));
         if any(&[Stage::Sql, Stage::Test]) {
             Programs::ensure()?;
@@ -71,7 +75,7 @@ impl Tools {
     }
 
     fn ensure_node_modules(&self, root: &Path, progress: &Progress) -> Result<()> {
-        for directory in [&self.checkout, &root.join("tests/browser")] {
+        for directory in self.browser_sides.iter().chain([&root.join("tests/browser")]) {
             let installed = modified(&directory.join("node_modules/.package-lock.json"));
             let wanted = modified(&directory.join("package-lock.json"));
             if !directory.join("package.json").is_file() || (installed.is_some() && installed >= wanted) {
