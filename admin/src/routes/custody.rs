@@ -153,7 +153,7 @@ fn render_set(t: &'static Texts, title: &'static str, set: &CustodianSet, status
     }
 }
 
-/// The first and last letters of the pinned identity, in fours: enough to compare by eye with what `kura vault init` said.
+/// The first letters of the pinned identity, in fours, to compare by eye with what `kura vault init` and `status` say.
 fn fingerprint(identity: &str) -> String {
     let letters: Vec<char> = identity.chars().take(24).collect();
     letters.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join(" ")

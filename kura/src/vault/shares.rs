@@ -64,6 +64,10 @@ pub(super) async fn make_set(control: &Control, set: &NewSet) -> Result<()> {
             share.custodian
         ));
     }
+    note(&format!(
+        "  tell the custodians: this vault's identity begins with {}",
+        fingerprint(control.vault_identity())
+    ));
     control.print(&made, |made| {
         format!("{}: {} shares, any {} of them make the key", made.set, made.shares.len(), set.threshold)
     })
@@ -124,6 +128,12 @@ pub(crate) async fn enter(control: &Control, share: &Share, purpose: SharePurpos
     let key = trusted_key(&status.keys, control.vault_identity(), now_ms)?;
     let entered = seal_to_node(share, &key, purpose, now_ms)?;
     control.post(PATH_SHARES, &entered).await
+}
+
+/// The first letters of the vault's identity, in fours: the console's page shows custodians the same.
+pub(super) fn fingerprint(identity: &str) -> String {
+    let letters: Vec<char> = identity.chars().take(24).collect();
+    letters.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }
 
 /// How custody stands, for people.

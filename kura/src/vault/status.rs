@@ -24,7 +24,8 @@ pub(super) async fn run(control: &Control) -> Result<ExitCode> {
     let service: ServiceStatus = control.get(PATH_STATUS, &()).await?;
     let custody: CustodyStatus = control.get(PATH_CUSTODY, &()).await?;
     let well = service.ready && service.checks.iter().all(|(_, holds)| *holds);
-    control.print(&Status { service, custody }, text)?;
+    let identity = shares::fingerprint(control.vault_identity());
+    control.print(&Status { service, custody }, |status| format!("{}\nidentity: {identity}…", text(status)))?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

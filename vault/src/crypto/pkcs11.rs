@@ -82,6 +82,10 @@ impl Token {
         }
     }
 
+    fn forget_session(&self) {
+        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Uses the session; once more with a new one when the old one was lost. A call into the token takes as long as the token
     /// takes: other tasks of this thread go elsewhere meanwhile.
     fn with_session<T>(&self, work: impl Fn(&Session) -> Result<T, Error>) -> Result<T, KeyError> {
@@ -203,11 +207,18 @@ impl HsmKek {
     }
 
     fn with_key<T>(&self, work: impl Fn(&Session, ObjectHandle) -> Result<T, Error>) -> Result<T, KeyError> {
-        let done = self.token.with_session(|session| match self.find(session)? {
-            Some(key) => work(session, key).map(Some),
-            None => Ok(None),
-        })?;
-        done.ok_or(KeyError::UnknownVersion(self.version))
+        let with_found = || {
+            self.token.with_session(|session| match self.find(session)? {
+                Some(key) => work(session, key).map(Some),
+                None => Ok(None),
+            })
+        };
+        if let Some(done) = with_found()? {
+            return Ok(done);
+        }
+        // To a session that was logged out, a token simply shows no private key.
+        self.token.forget_session();
+        with_found()?.ok_or(KeyError::UnknownVersion(self.version))
     }
 
     fn decrypt(&self, nonce: [u8; NONCE_LEN], sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {

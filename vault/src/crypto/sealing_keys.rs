@@ -174,7 +174,12 @@ fn hpke(suite: Suite) -> &'static dyn Hpke {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::key_provider::random_key;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+    use kura_custody::enter::{seal_to_node, trusted_key};
+    use kura_custody::split::split;
+    use kura_wire::custody::SharePurpose;
+    use kura_wire::ids::CustodianSetId;
     use rustls::crypto::hpke::HpkePublicKey;
 
     const PK: &str = "pk_test_a";
@@ -240,6 +245,29 @@ mod tests {
             let garbage = SealedBox { ciphertext: "!".to_owned(), ..sealed };
             assert_eq!(keys.open(&garbage, PK, NOW).err(), Some(VaultErrorCode::BoxUnopenable));
         }
+    }
+
+    /// A custodian's share opens at the node and for the purpose that it was sealed for; the keys for it are signed as such, and
+    /// no box for a card's key passes for one.
+    #[test]
+    fn a_share_is_bound_to_node_and_purpose() {
+        let identity = identity("custody");
+        let node = |number| SealingKeys::for_custody(NodeId::new(number).unwrap(), &identity, NOW).unwrap();
+        let (here, cards) = (node(3), SealingKeys::new(NodeId::new(3).unwrap(), &identity, NOW).unwrap());
+        let key = trusted_key(&here.published(), &identity.public_key(), NOW).unwrap();
+        assert!(trusted_key(&cards.published(), &identity.public_key(), NOW).is_err());
+        let share = split(CustodianSetId::from_bytes([1; 16]), &random_key(), 2, 2).unwrap().remove(0);
+        let entered = seal_to_node(&share, &key, SharePurpose::Unseal, NOW).unwrap();
+        assert_eq!(here.open_share(&entered, NOW).unwrap().as_slice(), share.reveal_as_text().as_bytes());
+        let unopenable = Some(VaultErrorCode::BoxUnopenable);
+        let other_purpose = EnteredShare { purpose: SharePurpose::Reshare, ..entered.clone() };
+        assert_eq!(here.open_share(&other_purpose, NOW).err(), unopenable);
+        let other_time = EnteredShare { sealed_at_ms: NOW - 1, ..entered.clone() };
+        assert_eq!(here.open_share(&other_time, NOW).err(), unopenable);
+        let key = SealingKey { node: 4, ..key };
+        let other_node = seal_to_node(&share, &key, SharePurpose::Unseal, NOW).unwrap();
+        assert_eq!(here.open_share(&other_node, NOW).err(), unopenable);
+        assert_eq!(node(3).open_share(&entered, NOW).err(), Some(VaultErrorCode::SealingKeyExpired));
     }
 
     /// An old key still opens for its grace, is no longer published, and is gone afterwards.
