@@ -261,7 +261,10 @@ impl BringUp<'_> {
         }
         let tls = self.state.path("admin/tls");
         let control = Control::at(local(self.ports.vault_control), &tls, identity.to_owned())?;
-        step.done(&custodians::unseal(self.state, &control).await?);
+        let unsealed = custodians::unseal(self.state, &control).await;
+        step.done(&unsealed.context(
+            "the sample custodians could not unseal the vault; data of a run with another key provider needs --fresh",
+        )?);
         Ok(())
     }
 
