@@ -21,8 +21,11 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The gateway's control plane.
     pub gateway: PeerConfig,
-    /// The vault's control plane.
+    /// The vault's control plane: that of node 0.
     pub vault: PeerConfig,
+    /// Those of its other nodes, in the order of their numbers.
+    #[serde(default)]
+    pub further_vaults: Vec<PeerConfig>,
 }
 
 /// Another zone's control plane.

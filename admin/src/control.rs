@@ -91,7 +91,8 @@ impl Peer {
 #[derive(Clone)]
 pub struct Control {
     gateway: Peer,
-    vault: Peer,
+    /// By number; there is always one.
+    vaults: Vec<Peer>,
 }
 
 impl Control {
@@ -102,7 +103,10 @@ impl Control {
     pub fn new(config: &Config) -> Result<Self, TlsError> {
         Ok(Self {
             gateway: Peer::new::<Gateway>(&config.tls, &config.gateway)?,
-            vault: Peer::new::<Vault>(&config.tls, &config.vault)?,
+            vaults: std::iter::once(&config.vault)
+                .chain(&config.further_vaults)
+                .map(|vault| Peer::new::<Vault>(&config.tls, vault))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -139,7 +143,16 @@ impl Control {
             return Ok(Vec::new());
         }
         let attempts: Vec<String> = attempts.iter().map(ToString::to_string).collect();
-        self.vault.read(PATH_OPENINGS, &OpeningQuery { attempts: attempts.join(",") }).await
+        let query = OpeningQuery { attempts: attempts.join(",") };
+        // All nodes read the same ledger, so whichever is there will do.
+        let mut last = ControlError::Malformed { zone: Vault::NAME };
+        for vault in &self.vaults {
+            match vault.read(PATH_OPENINGS, &query).await {
+                Err(error @ ControlError::Unreachable { .. }) => last = error,
+                answer => return answer,
+            }
+        }
+        Err(last)
     }
 
     /// What the gateway says of itself.
@@ -150,12 +163,21 @@ impl Control {
         self.gateway.read(PATH_STATUS, &()).await
     }
 
-    /// What the vault says of itself.
-    ///
-    /// # Errors
-    /// [`ControlError`].
-    pub async fn vault_status(&self) -> Result<ServiceStatus, ControlError> {
-        self.vault.read(PATH_STATUS, &()).await
+    /// What each of the vault's nodes says of itself, asked at the same time.
+    pub async fn vault_statuses(&self) -> Vec<Result<ServiceStatus, ControlError>> {
+        let asked: Vec<_> = self
+            .vaults
+            .iter()
+            .map(|vault| {
+                let vault = vault.clone();
+                tokio::spawn(async move { vault.read(PATH_STATUS, &()).await })
+            })
+            .collect();
+        let mut said = Vec::with_capacity(asked.len());
+        for answer in asked {
+            said.push(answer.await.unwrap_or(Err(ControlError::Malformed { zone: Vault::NAME })));
+        }
+        said
     }
 }
 

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::edge::auth::KeyCache;
 use crate::edge::limits::Limits;
 use crate::routes;
-use crate::routes::checkout::sealing_keys::SealingKeyCache;
+use crate::routes::checkout::sealing_keys::SealingKeyCaches;
 use crate::secret::Secrets;
 use crate::vault_client::VaultClient;
 
@@ -42,7 +42,7 @@ pub struct Inner {
     /// API keys seen within the last second.
     pub keys: KeyCache,
     /// The vault's sealing keys, for some seconds.
-    pub sealing_keys: SealingKeyCache,
+    pub sealing_keys: SealingKeyCaches,
     /// Rate limits and the limit on requests at once.
     pub limits: Limits,
     /// This process, by its start: tells a row of a dead process from one of ours.
@@ -74,10 +74,10 @@ impl App {
             https: config.public_url.scheme() == "https",
             vault_identity: config.vault_identity.clone(),
             pool,
-            vault: VaultClient::new(&config.tls, config.vault.address, timeout)?,
+            vault: VaultClient::new(&config.tls, &config.vault.nodes, timeout)?,
             secrets,
             keys: KeyCache::default(),
-            sealing_keys: SealingKeyCache::default(),
+            sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&config.rate_limits),
             instance: Uuid::from_bytes(kura_platform::random::time_ordered()),
             recover_after: Duration::from_millis(config.recovery.after_ms),
@@ -138,7 +138,7 @@ pub(crate) mod tests {
             vault: VaultClient::unreachable(),
             secrets: crate::secret::for_tests(),
             keys: KeyCache::default(),
-            sealing_keys: SealingKeyCache::default(),
+            sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&limits),
             instance: Uuid::from_bytes([1; 16]),
             recover_after: Duration::from_secs(5),

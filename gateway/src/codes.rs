@@ -182,6 +182,9 @@ codes! {
     IncorrectCvc "incorrect_cvc" Card 402
         "Your card's security code is incorrect."
         "Ask for the card again.";
+    CvcRequired "cvc_required" Card 402
+        "Your card's security code is needed again. Nothing was charged. Please enter your card once more."
+        "Codes are held for 15 minutes at the most and for one payment; you asked for one at a card's first charge. Ask for a new token from the card fields.";
     InvalidCvc "invalid_cvc" Card 402
         "Your card's security code is invalid."
         "Three digits, four for American Express.";

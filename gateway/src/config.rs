@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use kura_platform::database::DatabaseConfig;
 use kura_platform::tls::TlsConfig;
+use kura_wire::ids::NodeId;
 use serde::Deserialize;
 use url::Url;
 
@@ -51,10 +52,20 @@ pub enum Environment {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaultConfig {
-    /// Its data plane.
-    pub address: SocketAddr,
+    /// The data plane of each node.
+    pub nodes: Vec<VaultNode>,
     /// How long to wait for an answer. Longer than the vault waits for the network.
     pub timeout_ms: u64,
+}
+
+/// One vault node: `{ node = 0, address = "10.0.0.7:7103" }`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaultNode {
+    /// Its number, as tokens and sealing keys name it.
+    pub node: NodeId,
+    /// Its data plane.
+    pub address: SocketAddr,
 }
 
 /// Token buckets (so many a second, so many at once), and what one address may hold at once.

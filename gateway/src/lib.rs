@@ -26,3 +26,4 @@ pub mod routes;
 pub mod secret;
 pub mod store;
 pub mod vault_client;
+pub mod vault_nodes;

@@ -47,6 +47,9 @@ enum Command {
         /// An origin whose pages may show the card fields, such as https://shop.example. May be given more than once.
         #[arg(long = "origin")]
         origins: Vec<String>,
+        /// Charge a card for the first time with its security code, or not at all.
+        #[arg(long)]
+        require_cvc: bool,
     },
 }
 
@@ -70,7 +73,9 @@ fn try_main() -> Result<(), Failure> {
         match cli.command {
             Command::Serve => run(config).await,
             Command::Migrate { database_url, password_file } => migrate(database_url, password_file).await,
-            Command::AddMerchant { name, origins } => add_merchant(config, &name, &origins).await,
+            Command::AddMerchant { name, origins, require_cvc } => {
+                add_merchant(config, &name, &origins, require_cvc).await
+            }
         }
     })
 }
@@ -119,10 +124,10 @@ async fn migrate(url: String, password_file: PathBuf) -> Result<(), Failure> {
 }
 
 #[allow(clippy::print_stdout)] // This command's answer.
-async fn add_merchant(config: Config, name: &str, origins: &[String]) -> Result<(), Failure> {
+async fn add_merchant(config: Config, name: &str, origins: &[String], requires_cvc: bool) -> Result<(), Failure> {
     let secrets = Secrets::read(&config.secret_file)?;
     let pool = config.database.connect(&MIGRATIONS).await?;
-    let made = merchants::add(&pool, &secrets, name, origins).await?;
+    let made = merchants::add(&pool, &secrets, name, origins, requires_cvc).await?;
     println!("{}", serde_json::to_string(&made)?);
     Ok(())
 }

@@ -51,11 +51,18 @@ impl From<sqlx::Error> for AddError {
     }
 }
 
-/// Makes a merchant with one publishable and one secret key of test mode.
+/// Makes a merchant with one publishable and one secret key of test mode. One that `requires_cvc` is charged for a card's
+/// first time with its security code or not at all.
 ///
 /// # Errors
 /// [`AddError`]; nothing is kept then.
-pub async fn add(pool: &PgPool, secrets: &Secrets, name: &str, origins: &[String]) -> Result<NewMerchant, AddError> {
+pub async fn add(
+    pool: &PgPool,
+    secrets: &Secrets,
+    name: &str,
+    origins: &[String],
+    requires_cvc: bool,
+) -> Result<NewMerchant, AddError> {
     if !(1..=200).contains(&name.trim().chars().count()) {
         return Err(AddError::Name);
     }
@@ -66,9 +73,9 @@ pub async fn add(pool: &PgPool, secrets: &Secrets, name: &str, origins: &[String
     let secret = ApiKey::draw(KeyKind::Secret, false);
 
     let mut tx = begin(pool).await?;
-    merchants::insert(&mut tx, merchant, name.trim(), at).await?;
+    merchants::insert(&mut tx, merchant, name.trim(), requires_cvc, at).await?;
     for (key, allowed_origins) in [(&publishable, origins), (&secret, Vec::new())] {
-        let row = KeyRow { merchant, kind: key.kind(), livemode: key.livemode(), allowed_origins };
+        let row = KeyRow { merchant, kind: key.kind(), livemode: key.livemode(), allowed_origins, requires_cvc };
         api_keys::insert(&mut tx, key.hash(&secrets.api_keys), &row, &key.hint(), at).await?;
     }
     tx.commit().await?;

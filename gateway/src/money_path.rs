@@ -12,7 +12,7 @@ use kura_platform::clock;
 use kura_wire::card::{CvcCheck, DeclineCode};
 use kura_wire::ids::{CardToken, RequestId};
 use kura_wire::money::{Money, parse_currency};
-use kura_wire::vault::{Authorize, Context, FollowUp, Outcome, VaultErrorCode};
+use kura_wire::vault::{Authorize, Context, CvcRule, FollowUp, Outcome, VaultErrorCode};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -75,7 +75,10 @@ impl Ending {
             Self::Reversed => End::Reversed,
             // The card itself was refused: there is no use in asking again with it.
             Self::Unsent(VaultFailure::Refused(
-                VaultErrorCode::TokenUsed | VaultErrorCode::TokenUnknown | VaultErrorCode::CardExpired,
+                VaultErrorCode::TokenUsed
+                | VaultErrorCode::TokenUnknown
+                | VaultErrorCode::CardExpired
+                | VaultErrorCode::CvcRequired,
             )) => End::Reversed,
             Self::Unsent(_) => End::Unsent,
         }
@@ -133,11 +136,11 @@ pub async fn carry_out(
     context: Context,
     tenant: Tenant,
     attempt: &Attempt,
-    token: Option<CardToken>,
+    card: Option<(CardToken, CvcRule)>,
     intent: Intent,
 ) -> ApiResult<Carried> {
     let request = context.request_id;
-    let answer = ask(app, context, attempt, token).await?;
+    let answer = ask(app, context, attempt, card).await?;
     let Some(ending) = Ending::of(answer) else { return Ok(Carried { intent, ending: None }) };
     let intent = settle(app, tenant, attempt, &ending, Some(request)).await?;
     Ok(Carried { intent, ending: Some(ending) })
@@ -147,7 +150,7 @@ async fn ask(
     app: &App,
     context: Context,
     attempt: &Attempt,
-    token: Option<CardToken>,
+    card: Option<(CardToken, CvcRule)>,
 ) -> ApiResult<Result<Outcome, VaultFailure>> {
     let money = Money::new(attempt.amount_minor, parse_currency(&attempt.currency).map_err(ApiError::internal)?)
         .map_err(ApiError::internal)?;
@@ -156,10 +159,10 @@ async fn ask(
         let original = attempt.original.ok_or_else(|| ApiError::internal("a follow-up without its original"))?;
         Ok::<_, ApiError>(FollowUp { context, attempt: attempt.id, network_reference, original, money })
     };
-    Ok(match (attempt.kind, token) {
-        (Kind::Authorize, Some(token)) => {
+    Ok(match (attempt.kind, card) {
+        (Kind::Authorize, Some((token, cvc))) => {
             let capture = attempt.capture;
-            let ask = Authorize { context, attempt: attempt.id, network_reference, token, money, capture };
+            let ask = Authorize { context, attempt: attempt.id, network_reference, token, money, capture, cvc };
             app.vault.authorize(&ask).await
         }
         (Kind::Authorize, None) => return Err(ApiError::internal("an authorization without a token")),
@@ -239,6 +242,9 @@ impl Settling<'_> {
             charges::insert(conn, self.tenant, &charge).await?;
             intent.latest_charge = Some(charge.id);
         }
+        if self.ending.end() == End::Approved {
+            cards::mark_charged(conn, self.tenant, attempt.record, self.at).await?;
+        }
         match self.ending {
             Ending::Approved { .. } if attempt.capture => {
                 self.book(conn, Movement::Capture).await?;
@@ -253,6 +259,10 @@ impl Settling<'_> {
             Ending::Reversed => {
                 self.failed(intent, Code::ProcessingError, None);
                 Ok("reversed")
+            }
+            Ending::Unsent(VaultFailure::Refused(VaultErrorCode::CvcRequired)) => {
+                self.failed(intent, Code::CvcRequired, None);
+                Ok("unsent")
             }
             Ending::Unsent(_) => {
                 if self.ending.end() == End::Reversed {

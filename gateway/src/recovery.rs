@@ -14,8 +14,8 @@ use crate::config::RecoveryConfig;
 use crate::edge::idempotency::KEPT_FOR;
 use crate::error::ApiResult;
 use crate::money_path::{Ending, settle};
-use crate::store::attempts::{self, Claimed, State};
-use crate::store::idempotency;
+use crate::store::attempts::{self, Claimed, Kind, State};
+use crate::store::{cards, idempotency};
 
 /// Attempts that one look takes on.
 const BATCH: i64 = 16;
@@ -64,7 +64,10 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
     let Some(attempt) = attempt else { return Ok(None) };
     let context =
         Context { request_id: attempt.request, merchant: claim.tenant.merchant(), livemode: claim.tenant.livemode() };
-    let answer = app.vault.resolve(&Resolve { context, attempt: attempt.id }).await;
+    let card = cards::find(&app.pool, claim.tenant, attempt.record).await?;
+    // An authorization went to the card's node, if that was there; it knows best what it has under way.
+    let node = card.filter(|_| attempt.kind == Kind::Authorize).map(|card| card.node);
+    let answer = app.vault.resolve(&Resolve { context, attempt: attempt.id }, node).await;
     let ending = match answer {
         // Here a failure is about the question, not about the attempt.
         Err(_) => None,

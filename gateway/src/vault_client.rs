@@ -1,15 +1,16 @@
-//! The way to the vault's data plane: HTTP/2 over mutual TLS, one answer for one question, and never a repeat.
+//! The way to the vault's data plane: HTTP/2 over mutual TLS, one answer for one question, and never a repeat. Which node is
+//! asked is for [`crate::vault_nodes`] to say.
 //!
 //! What matters most here is to know **whether a message about money may have left**. Only two kinds of failure say surely
 //! that it has not: the connection could not be made, and the vault itself says so with a code of [`sends_nothing`].
 //! Everything else (time-outs, broken connections, answers that can't be read) is doubt, and doubt is never retried: the
 //! recovery worker asks what became of the attempt.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use kura_platform::tls::{TlsConfig, TlsError, Vault};
-use kura_wire::sealed_box::SignedKeySet;
+use kura_platform::tls::{TlsConfig, TlsError};
+use kura_wire::ids::NodeId;
+use kura_wire::sealed_box::{SignedKeySet, node_of_key};
 use kura_wire::vault::{
     Attach, Authorize, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_REFUND, PATH_RESOLVE,
     PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard, Tokenize, Tokenized,
@@ -19,7 +20,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codes::Code;
+use crate::config::VaultNode;
 use crate::error::ApiError;
+use crate::vault_nodes::{Node, Nodes};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +59,9 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::NetworkUnavailable
         | V::SealedDataCorrupt
         // Of an attempt that is on record it tells the record instead.
-        | V::Sealed => true,
+        | V::Sealed
+        | V::CvcRequired
+        | V::PurposeFrozen => true,
         V::SealingKeyExpired
         | V::BoxUnopenable
         | V::BoxExpired
@@ -75,39 +80,63 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
 
 /// The client. Cheap to share.
 pub struct VaultClient {
-    http: reqwest::Client,
-    base: String,
+    nodes: Nodes,
 }
 
 impl VaultClient {
-    /// For the vault at this address.
+    /// For the vault at these addresses.
     ///
     /// # Errors
     /// [`TlsError`] when the certificates can't be used.
-    pub fn new(tls: &TlsConfig, address: SocketAddr, timeout: Duration) -> Result<Self, TlsError> {
-        Ok(Self { http: tls.http_client::<Vault>(address, timeout)?, base: TlsConfig::base_url::<Vault>(address) })
+    pub fn new(tls: &TlsConfig, nodes: &[VaultNode], timeout: Duration) -> Result<Self, TlsError> {
+        Ok(Self { nodes: Nodes::new(tls, nodes, timeout)? })
     }
 
     #[cfg(test)]
     pub(crate) fn unreachable() -> Self {
-        let http = kura_platform::tls::public_http_client(Duration::from_millis(100)).unwrap();
-        Self { http, base: "http://127.0.0.1:1".into() }
+        Self { nodes: Nodes::unreachable() }
     }
 
-    /// The keys that browsers seal to.
+    /// The nodes, those that are there first, each time beginning with another one.
+    pub fn nodes(&self) -> Vec<&Node> {
+        self.nodes.in_order(None)
+    }
+
+    /// Whether any node does its work.
+    pub async fn is_there(&self) -> bool {
+        for node in self.nodes() {
+            if self.sealing_keys(node).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The keys of a node that browsers seal to.
     ///
     /// # Errors
     /// [`VaultFailure`].
-    pub async fn sealing_keys(&self) -> Result<SignedKeySet, VaultFailure> {
-        answer(self.http.get(format!("{}{PATH_SEALING_KEYS}", self.base))).await
+    pub async fn sealing_keys(&self, node: &Node) -> Result<SignedKeySet, VaultFailure> {
+        let keys = answer(node.http.get(format!("{}{PATH_SEALING_KEYS}", node.base))).await;
+        node.learn(&keys);
+        keys
     }
 
-    /// Opens a box, keeps the card, gives its token.
+    /// Opens a box, keeps the card, gives its token. Only the node that has the box's key can; when that one is away, the key
+    /// is as good as expired, and the card is to be sealed anew, to another's.
     ///
     /// # Errors
     /// [`VaultFailure`].
     pub async fn tokenize(&self, ask: &Tokenize) -> Result<Tokenized, VaultFailure> {
-        self.post(PATH_TOKENIZE, ask).await
+        let Some(node) = node_of_key(&ask.sealed.key_id).and_then(|number| self.nodes.find(number)) else {
+            return Err(VaultFailure::Refused(VaultErrorCode::SealingKeyExpired));
+        };
+        match send(node, PATH_TOKENIZE, ask).await {
+            Err(VaultFailure::Away) if !self.nodes.is_single() => {
+                Err(VaultFailure::Refused(VaultErrorCode::SealingKeyExpired))
+            }
+            answer => answer,
+        }
     }
 
     /// A token of one of the published test cards.
@@ -115,7 +144,7 @@ impl VaultClient {
     /// # Errors
     /// [`VaultFailure`].
     pub async fn test_card(&self, ask: &TestCard) -> Result<Tokenized, VaultFailure> {
-        self.post(PATH_TEST_CARD, ask).await
+        self.post(None, PATH_TEST_CARD, ask).await
     }
 
     /// Turns a single-use token into a saved method.
@@ -123,15 +152,16 @@ impl VaultClient {
     /// # Errors
     /// [`VaultFailure`].
     pub async fn attach(&self, ask: &Attach) -> Result<Tokenized, VaultFailure> {
-        self.post(PATH_ATTACH, ask).await
+        self.post(Some(ask.token.node), PATH_ATTACH, ask).await
     }
 
-    /// Asks for money. Send one attempt once.
+    /// Asks for money. Send one attempt once. The node in the token's hint holds the security code; when it is away another
+    /// one is asked, which holds none.
     ///
     /// # Errors
     /// [`VaultFailure`].
     pub async fn authorize(&self, ask: &Authorize) -> Result<Outcome, VaultFailure> {
-        self.post(PATH_AUTHORIZE, ask).await
+        self.post(Some(ask.token.node), PATH_AUTHORIZE, ask).await
     }
 
     /// Captures what was authorized.
@@ -139,7 +169,7 @@ impl VaultClient {
     /// # Errors
     /// [`VaultFailure`].
     pub async fn capture(&self, ask: &FollowUp) -> Result<Outcome, VaultFailure> {
-        self.post(PATH_CAPTURE, ask).await
+        self.post(self.nodes.home(ask.attempt), PATH_CAPTURE, ask).await
     }
 
     /// Takes an authorization back.
@@ -147,7 +177,7 @@ impl VaultClient {
     /// # Errors
     /// [`VaultFailure`].
     pub async fn void(&self, ask: &FollowUp) -> Result<Outcome, VaultFailure> {
-        self.post(PATH_VOID, ask).await
+        self.post(self.nodes.home(ask.attempt), PATH_VOID, ask).await
     }
 
     /// Gives captured money back.
@@ -155,20 +185,39 @@ impl VaultClient {
     /// # Errors
     /// [`VaultFailure`].
     pub async fn refund(&self, ask: &FollowUp) -> Result<Outcome, VaultFailure> {
-        self.post(PATH_REFUND, ask).await
+        self.post(self.nodes.home(ask.attempt), PATH_REFUND, ask).await
     }
 
-    /// What became of an attempt?
+    /// What became of an attempt? The node that it went to is asked first: it may still be at it. `node` is the hint of an
+    /// authorization's card; other attempts have a home.
     ///
     /// # Errors
     /// [`VaultFailure`].
-    pub async fn resolve(&self, ask: &Resolve) -> Result<Outcome, VaultFailure> {
-        self.post(PATH_RESOLVE, ask).await
+    pub async fn resolve(&self, ask: &Resolve, node: Option<NodeId>) -> Result<Outcome, VaultFailure> {
+        self.post(node.or_else(|| self.nodes.home(ask.attempt)), PATH_RESOLVE, ask).await
     }
 
-    async fn post<Q: Serialize + Sync, A: DeserializeOwned>(&self, path: &str, ask: &Q) -> Result<A, VaultFailure> {
-        answer(self.http.post(format!("{}{path}", self.base)).json(ask)).await
+    /// Asks one node, and the next only when the connection could not be made: then surely nothing was asked.
+    async fn post<Q: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        preferred: Option<NodeId>,
+        path: &str,
+        ask: &Q,
+    ) -> Result<A, VaultFailure> {
+        for node in self.nodes.in_order(preferred) {
+            match send(node, path, ask).await {
+                Err(VaultFailure::Away) => {}
+                answer => return answer,
+            }
+        }
+        Err(VaultFailure::Away)
     }
+}
+
+async fn send<Q: Serialize + Sync, A: DeserializeOwned>(node: &Node, path: &str, ask: &Q) -> Result<A, VaultFailure> {
+    let answer = answer(node.http.post(format!("{}{path}", node.base)).json(ask)).await;
+    node.learn(&answer);
+    answer
 }
 
 async fn answer<A: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<A, VaultFailure> {
@@ -210,6 +259,9 @@ impl From<VaultFailure> for ApiError {
             V::ExpiryMonthInvalid => Self::new(Code::InvalidExpiryMonth).on("exp_month"),
             V::ExpiryYearInvalid => Self::new(Code::InvalidExpiryYear).on("exp_year"),
             V::CvcInvalid => Self::new(Code::InvalidCvc).on("cvc"),
+            V::CvcRequired => Self::new(Code::CvcRequired),
+            // A person must look at it first.
+            V::PurposeFrozen => Self::new(Code::VaultUnavailable).retry_after(60),
             V::TokenUnknown => Self::missing("token or payment method", "payment_method"),
             V::TokenUsed => Self::new(Code::TokenAlreadyUsed),
             V::TestCardUnknown => Self::missing("test card", "payment_method"),
@@ -235,7 +287,12 @@ mod tests {
         for code in [VaultErrorCode::Internal, VaultErrorCode::AttemptMismatch, VaultErrorCode::Overloaded] {
             assert!(!VaultFailure::Refused(code).surely_unsent(), "{code:?}");
         }
-        for code in [VaultErrorCode::NetworkUnavailable, VaultErrorCode::SealedDataCorrupt] {
+        for code in [
+            VaultErrorCode::NetworkUnavailable,
+            VaultErrorCode::SealedDataCorrupt,
+            VaultErrorCode::CvcRequired,
+            VaultErrorCode::PurposeFrozen,
+        ] {
             assert!(VaultFailure::Refused(code).surely_unsent(), "{code:?}");
         }
     }
@@ -249,6 +306,8 @@ mod tests {
             (VaultErrorCode::CardExpired, "expired_card", 402),
             (VaultErrorCode::CardNumberIncorrect, "incorrect_number", 402),
             (VaultErrorCode::CvcInvalid, "invalid_cvc", 402),
+            (VaultErrorCode::CvcRequired, "cvc_required", 402),
+            (VaultErrorCode::PurposeFrozen, "vault_unavailable", 503),
             (VaultErrorCode::TokenUsed, "token_already_used", 400),
             (VaultErrorCode::Overloaded, "vault_unavailable", 503),
         ] {

@@ -1,4 +1,4 @@
-//! The ports: eight in a row from a base, or any that are free.
+//! The ports: eight in a row from a base and two more for each further vault node, or any that are free.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -8,8 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::{State, read_if_there, write_private_json};
 
-/// Every listener's port on 127.0.0.1.
+/// The ports of one vault node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VaultPorts {
+    pub(crate) data: u16,
+    pub(crate) control: u16,
+}
+
+/// Every listener's port on 127.0.0.1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ports {
     pub(crate) gateway: u16,
     pub(crate) gateway_control: u16,
@@ -19,6 +26,9 @@ pub(crate) struct Ports {
     pub(crate) networks: u16,
     pub(crate) fronts: u16,
     pub(crate) admin: u16,
+    /// The vault's nodes from number 1 on.
+    #[serde(default)]
+    pub(crate) further_vaults: Vec<VaultPorts>,
 }
 
 impl Ports {
@@ -26,25 +36,37 @@ impl Ports {
     ///
     /// # Errors
     /// When one is in use, naming it and the option that chooses others.
-    pub(crate) fn choose(base: u16, state: &State) -> Result<Self> {
+    pub(crate) fn choose(base: u16, vault_nodes: usize, state: &State) -> Result<Self> {
+        let further = vault_nodes.saturating_sub(1);
         let remembered = state.path("ports.json");
         let ports = if base == 0 {
             let last = read_if_there(&remembered)?.and_then(|json| serde_json::from_str::<Self>(&json).ok());
-            match last.filter(|ports| ports.taken().is_empty()) {
+            match last.filter(|ports| ports.further_vaults.len() == further && ports.taken().is_empty()) {
                 Some(ports) => ports,
-                None => Self::any_free()?,
+                None => Self::any_free(further)?,
             }
         } else {
-            Self::from_base(base)?
+            Self::from_base(base, further)?
         };
         ports.require_free(base)?;
         write_private_json(&remembered, &ports)?;
         Ok(ports)
     }
 
-    fn from_base(base: u16) -> Result<Self> {
-        let port = |offset| base.checked_add(offset).context("--port-base must be at most 65527");
+    /// Those of node 0 first.
+    pub(crate) fn vaults(&self) -> Vec<VaultPorts> {
+        let first = VaultPorts { data: self.vault_data, control: self.vault_control };
+        std::iter::once(first).chain(self.further_vaults.iter().copied()).collect()
+    }
+
+    fn from_base(base: u16, further: usize) -> Result<Self> {
+        let port = |offset| base.checked_add(offset).context("--port-base leaves no room; it must be at most 65500");
+        let vault = |number: usize| {
+            let first = 9 + 2 * u16::try_from(number)?;
+            Ok(VaultPorts { data: port(first)?, control: port(first + 1)? })
+        };
         Ok(Self {
+            further_vaults: (0..further).map(vault).collect::<Result<_>>()?,
             gateway: port(1)?,
             gateway_control: port(2)?,
             vault_data: port(3)?,
@@ -56,7 +78,7 @@ impl Ports {
         })
     }
 
-    fn any_free() -> Result<Self> {
+    fn any_free(further: usize) -> Result<Self> {
         // All are held until all are known, so that no two are the same.
         let mut held = Vec::new();
         let mut port = || -> Result<u16> {
@@ -74,11 +96,16 @@ impl Ports {
             networks: port()?,
             fronts: port()?,
             admin: port()?,
+            further_vaults: (0..further)
+                .map(|_| Ok(VaultPorts { data: port()?, control: port()? }))
+                .collect::<Result<_>>()?,
         })
     }
 
-    fn named(&self) -> [(u16, &'static str); 8] {
-        [
+    fn named(&self) -> Vec<(u16, &'static str)> {
+        let further = self.further_vaults.iter();
+        let further = further.flat_map(|vault| [(vault.data, "a vault node"), (vault.control, "a vault node")]);
+        let named = [
             (self.gateway, "the gateway"),
             (self.gateway_control, "the gateway's control plane"),
             (self.vault_data, "the vault's data plane"),
@@ -87,7 +114,8 @@ impl Ports {
             (self.networks, "the simulated networks' page"),
             (self.fronts, "the sample shop"),
             (self.admin, "the console"),
-        ]
+        ];
+        named.into_iter().chain(further).collect()
     }
 
     fn taken(&self) -> Vec<(u16, &'static str)> {
@@ -127,11 +155,11 @@ mod tests {
     /// Free ports are all different, and a taken one is named together with its option.
     #[test]
     fn a_taken_port_is_named() {
-        let ports = Ports::any_free().unwrap();
+        let ports = Ports::any_free(2).unwrap();
         let mut all: Vec<u16> = ports.named().iter().map(|(port, _)| *port).collect();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 8);
+        assert_eq!(all.len(), 12);
 
         let _held = TcpListener::bind(local(ports.admin)).unwrap();
         let message = ports.require_free(7100).unwrap_err().to_string();

@@ -4,16 +4,25 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::ports::{Ports, local, url};
+use crate::ports::{Ports, VaultPorts, local, url};
 use crate::postgres::{Cluster, password_file};
 use crate::state::State;
 
 /// Every service, in the order of the zones.
 pub(crate) const NAMES: [&str; 5] = ["networks", "vault", "gateway", "admin", "fronts"];
 
+/// The vault's nodes, by number: how their processes, logs and directories are called.
+pub(crate) const VAULT_NODES: [&str; 8] =
+    ["vault", "vault-1", "vault-2", "vault-3", "vault-4", "vault-5", "vault-6", "vault-7"];
+
+/// What a process is one of: each node of the vault is a vault.
+pub(crate) fn kind(service: &str) -> &str {
+    if VAULT_NODES.contains(&service) { "vault" } else { service }
+}
+
 /// The program's file name.
 pub(crate) fn program(service: &str) -> String {
-    format!("kura-{service}")
+    format!("kura-{}", kind(service))
 }
 
 /// Its configuration's file, in the state directory.
@@ -47,17 +56,24 @@ pub(crate) fn networks(state: &State, ports: &Ports) -> Value {
     })
 }
 
-/// `vault.toml`
-pub(crate) fn vault(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
+/// `vault.toml`, `vault-1.toml`, …: one vault, so one identity, one certificate and one database; each node has its ports.
+pub(crate) fn vault(state: &State, ports: &Ports, node: usize, own: VaultPorts, cluster: &Cluster) -> Value {
     json!({
         "environment": "development",
-        "node": 0,
-        "data_plane": local(ports.vault_data),
-        "control_plane": local(ports.vault_control),
+        "node": node,
+        "data_plane": local(own.data),
+        "control_plane": local(own.control),
         "identity_key": state.path("vault/identity.pem"),
         "tls": tls(&state.path("vault/tls")),
         "database": database(state, cluster, "vault", 16),
         "key_provider": { "kind": "dev-file", "path": state.path("vault/dev-keys.json") },
+        // A load test on one's own machine is no theft.
+        "budgets": [{
+            "peer": "gateway.kura.internal",
+            "purpose": "authorize",
+            "per_minute": 1_000_000,
+            "per_day": 1_000_000_000,
+        }],
         "acquirer": { "test": {
             "address": local(ports.acquirer),
             "server_name": "acquirer.networks.example",
@@ -69,6 +85,8 @@ pub(crate) fn vault(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
 
 /// `gateway.toml`
 pub(crate) fn gateway(state: &State, ports: &Ports, cluster: &Cluster, vault_identity: &str) -> Value {
+    let node = |(number, vault): (usize, VaultPorts)| json!({ "node": number, "address": local(vault.data) });
+    let nodes: Vec<Value> = ports.vaults().into_iter().enumerate().map(node).collect();
     json!({
         "environment": "development",
         "public_listener": local(ports.gateway),
@@ -78,7 +96,7 @@ pub(crate) fn gateway(state: &State, ports: &Ports, cluster: &Cluster, vault_ide
         "secret_file": state.path("gateway/gateway.secret"),
         "tls": tls(&state.path("gateway/tls")),
         "database": database(state, cluster, "gateway", 16),
-        "vault": { "address": local(ports.vault_data), "timeout_ms": 15000 },
+        "vault": { "nodes": nodes, "timeout_ms": 15000 },
         "rate_limits": {
             "per_address_per_second": 100,
             "per_address_burst": 400,
@@ -91,6 +109,8 @@ pub(crate) fn gateway(state: &State, ports: &Ports, cluster: &Cluster, vault_ide
 
 /// `admin.toml`
 pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
+    let further: Vec<Value> =
+        ports.further_vaults.iter().map(|vault| json!({ "address": local(vault.control) })).collect();
     json!({
         "listener": local(ports.admin),
         "public_url": url(ports.admin),
@@ -98,6 +118,7 @@ pub(crate) fn admin(state: &State, ports: &Ports, cluster: &Cluster) -> Value {
         "database": database(state, cluster, "admin", 8),
         "gateway": { "address": local(ports.gateway_control) },
         "vault": { "address": local(ports.vault_control) },
+        "further_vaults": further,
     })
 }
 

@@ -23,7 +23,8 @@ impl std::str::FromStr for Setting {
         let mut keys = path.split('.').map(str::to_owned);
         let service = keys.next().unwrap_or_default();
         let keys: Vec<String> = keys.collect();
-        if !crate::services::NAMES.contains(&service.as_str()) {
+        let known = crate::services::NAMES.iter().chain(&crate::services::VAULT_NODES).any(|name| *name == service);
+        if !known {
             bail!("no service is called {service:?}; there are {}", crate::services::NAMES.join(", "));
         }
         if keys.is_empty() || keys.iter().any(String::is_empty) {
@@ -35,12 +36,15 @@ impl std::str::FromStr for Setting {
     }
 }
 
-/// The service's configuration with what was `--set` for it, as TOML.
+/// The service's configuration with what was `--set` for it, as TOML. What is set for `vault` is set for each of its nodes,
+/// before what is set for one of them.
 ///
 /// # Errors
 /// When a setting goes below a value that is no table.
 pub(crate) fn configuration(service: &str, mut content: Value, settings: &[Setting]) -> Result<String> {
-    for setting in settings.iter().filter(|setting| setting.service == service) {
+    let program = crate::services::kind(service);
+    let of_all = settings.iter().filter(|setting| program != service && setting.service == program);
+    for setting in of_all.chain(settings.iter().filter(|setting| setting.service == service)) {
         put(&mut content, &setting.keys, setting.value.clone())
             .with_context(|| format!("--set {service}.{}", setting.keys.join(".")))?;
     }
@@ -85,7 +89,11 @@ fn inline(value: &Value) -> Result<String> {
             let items = items.iter().map(inline).collect::<Result<Vec<_>>>()?;
             format!("[{}]", items.join(", "))
         }
-        Value::Null | Value::Object(_) => bail!("a configuration can't hold null, nor a table in a list"),
+        Value::Object(table) => {
+            let pairs = table.iter().map(|(key, value)| Ok(format!("{key} = {}", inline(value)?)));
+            format!("{{ {} }}", pairs.collect::<Result<Vec<_>>>()?.join(", "))
+        }
+        Value::Null => bail!("a configuration can't hold null"),
     })
 }
 
@@ -109,6 +117,27 @@ mod tests {
         assert!(toml.contains("name = \"a b\"\n"), "{toml}");
         assert!(toml.contains("[rate_limits]\nper_key_burst = 5\nper_key_per_second = 100000\n"), "{toml}");
         assert!(!toml.contains("node"), "{toml}");
+    }
+
+    /// A setting of the vault is every node's, unless one node has its own.
+    #[test]
+    fn nodes_of_the_vault_share_its_settings() {
+        let settings: Vec<Setting> =
+            ["vault-1.level=3", "vault.level=2"].iter().map(|text| text.parse().unwrap()).collect();
+        let level = |service| configuration(service, json!({}), &settings).unwrap();
+        assert!(level("vault").contains("level = 2\n"));
+        assert!(level("vault-1").contains("level = 3\n"));
+        assert!(level("vault-2").contains("level = 2\n"));
+        assert!(!level("gateway").contains("level"));
+    }
+
+    /// A list may hold tables.
+    #[test]
+    fn lists_hold_tables() {
+        let nodes = json!({"nodes": [{"node": 0, "address": "127.0.0.1:1"}, {"node": 1, "address": "127.0.0.1:2"}]});
+        let toml = configuration("gateway", json!({ "vault": nodes }), &[]).unwrap();
+        let expected = r#"nodes = [{ address = "127.0.0.1:1", node = 0 }, { address = "127.0.0.1:2", node = 1 }]"#;
+        assert!(toml.contains(expected), "{toml}");
     }
 
     /// What can't be meant is refused with words that help.

@@ -8,6 +8,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::guard::Permitted;
 use crate::store::attempts::{AttemptRow, Decision};
 use crate::store::cards::CardRow;
 use crate::store::openings::OpeningRow;
@@ -52,12 +53,21 @@ pub enum Inserted {
     KeyRetired,
 }
 
+/// What became of an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// It is on record.
+    Now,
+    /// Another one came first, or it is being taken back: nothing was written.
+    Before,
+}
+
 /// An attempt to begin: one row, its ledger row, and the single-use token that it uses up.
 pub struct NewAttempt {
     /// The row.
     pub attempt: AttemptRow,
     /// The opening that it needs; node and sequence are filled in by the writer.
-    pub opening: Option<OpeningRow>,
+    pub opening: Option<Permitted>,
     /// Whether the card's `tok_` is used up by it.
     pub spends_token: bool,
 }
@@ -65,8 +75,8 @@ pub struct NewAttempt {
 enum Write {
     Card(Box<CardRow>, oneshot::Sender<Result<Inserted, VaultErrorCode>>),
     Begin(Box<NewAttempt>, oneshot::Sender<Result<Begun, VaultErrorCode>>),
-    Decide(Box<Decision>, oneshot::Sender<Result<(), VaultErrorCode>>),
-    Open(Box<OpeningRow>, oneshot::Sender<Result<LedgerReceipt, VaultErrorCode>>),
+    Decide(Box<Decision>, oneshot::Sender<Result<Decided, VaultErrorCode>>),
+    Open(Box<Permitted>, oneshot::Sender<Result<LedgerReceipt, VaultErrorCode>>),
 }
 
 /// The sending end, for everybody.
@@ -107,7 +117,7 @@ impl Committer {
     ///
     /// # Errors
     /// `Overloaded` before anything was done; `Internal` when the database failed.
-    pub async fn open(&self, opening: OpeningRow) -> Result<LedgerReceipt, VaultErrorCode> {
+    pub async fn open(&self, opening: Permitted) -> Result<LedgerReceipt, VaultErrorCode> {
         self.send(|done| Write::Open(Box::new(opening), done)).await
     }
 
@@ -116,7 +126,7 @@ impl Committer {
     ///
     /// # Errors
     /// `Internal` when the database failed; the outcome is then unknown to everyone but the network.
-    pub async fn decide(&self, decision: Decision) -> Result<(), VaultErrorCode> {
+    pub async fn decide(&self, decision: Decision) -> Result<Decided, VaultErrorCode> {
         let (done, answer) = oneshot::channel();
         let write = Write::Decide(Box::new(decision), done);
         self.queue.send(write).await.map_err(|_| VaultErrorCode::Internal)?;
@@ -159,9 +169,9 @@ impl Writer {
     /// Commits all and answers all, or gives all back.
     async fn commit(&mut self, writes: Vec<Write>) -> Result<(), Vec<Write>> {
         match self.write(&writes).await {
-            Ok(Written { refused, begun }) => {
+            Ok(Written { refused, begun, decided }) => {
                 let mut begun = begun.into_iter();
-                writes.into_iter().for_each(|write| write.succeed(&refused, &mut begun));
+                writes.into_iter().for_each(|write| write.succeed(&refused, &decided, &mut begun));
                 Ok(())
             }
             Err(error) => {
@@ -182,7 +192,7 @@ impl Writer {
         if new_attempts.is_empty() && decisions.is_empty() && openings.is_empty() {
             // A single statement is its own transaction, and saves two round trips.
             let refused = insert_cards(&mut connection, &new_cards).await?;
-            return Ok(Written { refused, begun: Vec::new() });
+            return Ok(Written { refused, begun: Vec::new(), decided: Vec::new() });
         }
         let before = match self.last_sequence {
             Some(sequence) => sequence,
@@ -193,12 +203,13 @@ impl Writer {
         let (begun, mut ledger) = begin_all(&mut transaction, &new_attempts).await?;
         ledger.extend(openings.into_iter().cloned());
         let sequence = self.append(&mut transaction, ledger, before).await?;
-        if !decisions.is_empty() {
-            attempts::decide_all(&mut transaction, &decisions).await?;
-        }
+        let decided = match decisions.as_slice() {
+            [] => Vec::new(),
+            decisions => attempts::decide_all(&mut transaction, decisions).await?,
+        };
         transaction.commit().await?;
         self.last_sequence = Some(sequence);
-        Ok(Written { refused, begun })
+        Ok(Written { refused, begun, decided })
     }
 
     /// Numbers the rows and appends them. Gives the last sequence.
@@ -245,8 +256,8 @@ async fn begin_all(
         } else if let Some(place) = inserted.iter().position(|id| *id == new.attempt.id) {
             inserted.swap_remove(place);
             Begun::New(new.opening.as_ref().map(|opening| {
-                ledger.push(opening.clone());
-                LedgerReceipt { record: opening.record_id }
+                ledger.push(opening.row().clone());
+                LedgerReceipt { record: opening.row().record_id }
             }))
         } else {
             Begun::Existing
@@ -261,6 +272,8 @@ struct Written {
     refused: Vec<Uuid>,
     /// What became of each attempt, in order.
     begun: Vec<Begun>,
+    /// Attempts whose outcome was written.
+    decided: Vec<Uuid>,
 }
 
 /// Gives those that were refused: hardly ever any, so they are looked for only when the count says so.
@@ -291,16 +304,19 @@ impl Write {
     }
 
     fn opening(&self) -> Option<&OpeningRow> {
-        if let Self::Open(opening, _) = self { Some(opening) } else { None }
+        if let Self::Open(opening, _) = self { Some(opening.row()) } else { None }
     }
 
     /// Tells whoever waits, if they still do.
-    fn succeed(self, refused: &[Uuid], begun: &mut impl Iterator<Item = Begun>) {
+    fn succeed(self, refused: &[Uuid], decided: &[Uuid], begun: &mut impl Iterator<Item = Begun>) {
         match self {
             Self::Card(card, done) if refused.contains(&card.id) => drop(done.send(Ok(Inserted::KeyRetired))),
             Self::Card(_, done) => drop(done.send(Ok(Inserted::Done))),
-            Self::Decide(_, done) => drop(done.send(Ok(()))),
-            Self::Open(opening, done) => drop(done.send(Ok(LedgerReceipt { record: opening.record_id }))),
+            Self::Decide(decision, done) => {
+                let told = if decided.contains(&decision.id) { Decided::Now } else { Decided::Before };
+                let _ = done.send(Ok(told));
+            }
+            Self::Open(opening, done) => drop(done.send(Ok(LedgerReceipt { record: opening.row().record_id }))),
             Self::Begin(_, done) => drop(done.send(begun.next().ok_or(VaultErrorCode::Internal))),
         }
     }

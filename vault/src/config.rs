@@ -1,6 +1,7 @@
 //! The vault's configuration file.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use kura_platform::database::DatabaseConfig;
@@ -29,6 +30,25 @@ pub struct Config {
     pub key_provider: KeyProviderConfig,
     /// The networks by mode.
     pub acquirer: Acquirers,
+    /// Ceilings on openings, in place of those that `guard::budgets` has by itself.
+    #[serde(default)]
+    pub budgets: Vec<BudgetConfig>,
+    /// How long a security code is held, less than the 15 minutes of [`crate::cvc_store::MAX_HELD`]; development only.
+    pub cvc_hold_ms: Option<u64>,
+}
+
+/// How many records a peer may open for a purpose, by all nodes together. Beyond, the purpose is frozen for that peer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// The name in its certificate: `gateway.kura.internal`.
+    pub peer: String,
+    /// As it stands in the access ledger: `authorize`.
+    pub purpose: String,
+    /// Records in a minute.
+    pub per_minute: NonZeroU32,
+    /// Records in a day (UTC).
+    pub per_day: NonZeroU32,
 }
 
 /// Where a process runs.

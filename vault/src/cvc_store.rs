@@ -28,11 +28,23 @@ pub struct CvcStore {
 
 /// The operating system did not give locked memory.
 #[derive(Debug, thiserror::Error)]
-#[error("can't lock {0} bytes of memory for security codes; raise RLIMIT_MEMLOCK")]
-pub struct LockedMemoryError(usize);
+#[error(
+    "can't lock {len} bytes of memory for security codes: RLIMIT_MEMLOCK is {limit}; raise it (LimitMEMLOCK=, ulimit -l)"
+)]
+pub struct LockedMemoryError {
+    len: usize,
+    limit: String,
+}
+
+impl LockedMemoryError {
+    fn of(len: usize) -> Self {
+        Self { len, limit: crate::memory::lock_limit() }
+    }
+}
 
 struct Shelf {
     block: LockedBlock,
+    max_held: Duration,
     slots: HashMap<RecordId, Slot>,
     by_age: VecDeque<(Instant, RecordId)>,
     free: Vec<u32>,
@@ -49,10 +61,10 @@ impl CvcStore {
     ///
     /// # Errors
     /// [`LockedMemoryError`]; the vault must not start without.
-    pub fn new(capacity: usize) -> Result<Self, LockedMemoryError> {
+    pub fn new(capacity: usize, max_held: Duration) -> Result<Self, LockedMemoryError> {
         let block = LockedBlock::new(capacity * SLOT_LEN)?;
         let free = (0..u32::try_from(capacity).unwrap_or(u32::MAX)).rev().collect();
-        let shelf = Shelf { block, slots: HashMap::new(), by_age: VecDeque::new(), free };
+        let shelf = Shelf { block, max_held, slots: HashMap::new(), by_age: VecDeque::new(), free };
         Ok(Self { shelf: Mutex::new(shelf) })
     }
 
@@ -75,7 +87,18 @@ impl CvcStore {
         self.lock().slots.contains_key(record)
     }
 
-    /// Wipes what is too old. Called every few seconds, so that an idle vault forgets too.
+    /// Wipes all of it, before the process ends. Gives how many codes there were.
+    pub fn wipe(&self) -> usize {
+        let mut shelf = self.lock();
+        let held = shelf.slots.len();
+        shelf.block.wipe();
+        let slots = std::mem::take(&mut shelf.slots);
+        shelf.free.extend(slots.into_values().map(|slot| slot.number));
+        shelf.by_age.clear();
+        held
+    }
+
+    /// Wipes what is too old. Called every half second, so that an idle vault forgets too.
     pub fn sweep(&self, now: Instant) {
         self.lock().drop_expired(now);
     }
@@ -114,7 +137,7 @@ impl Shelf {
     fn drop_expired(&mut self, now: Instant) {
         while let Some((since, record)) = self.by_age.front().copied() {
             let used = self.slots.get(&record).is_none_or(|slot| slot.held_since != since);
-            if !used && now.duration_since(since) < MAX_HELD {
+            if !used && now.duration_since(since) < self.max_held {
                 return;
             }
             self.by_age.pop_front();
@@ -125,7 +148,8 @@ impl Shelf {
     }
 }
 
-/// Memory that is locked (mlock), left out of core dumps (MADV_DONTDUMP) and fenced by guard pages.
+/// Memory that is locked (mlock), left out of core dumps (MADV_DONTDUMP), blank in any child process (MADV_WIPEONFORK), and
+/// fenced by guard pages.
 struct LockedBlock(NonNull<[u8]>);
 
 // SAFETY: the block owns its memory; nothing else points to it.
@@ -134,16 +158,22 @@ unsafe impl Send for LockedBlock {}
 impl LockedBlock {
     fn new(len: usize) -> Result<Self, LockedMemoryError> {
         // SAFETY: any size may be asked for; `None` says that it, or its lock, was not to be had.
-        let mut block = unsafe { memsec::malloc_sized(len) }.ok_or(LockedMemoryError(len))?;
+        let mut block = unsafe { memsec::malloc_sized(len) }.ok_or_else(|| LockedMemoryError::of(len))?;
         // SAFETY: freshly made, readable and writable, `len` bytes, initialised by memsec, ours alone.
         unsafe { block.as_mut() }.zeroize();
         // SAFETY: the range is the block's own. Locking twice is harmless; memsec does not say whether it could.
-        if !unsafe { memsec::mlock(block.as_ptr().cast(), len) } {
+        let locked = unsafe { memsec::mlock(block.as_ptr().cast(), len) };
+        if !locked || wipe_on_fork(block).is_err() {
             // SAFETY: made by memsec, freed once.
             unsafe { memsec::free(block) };
-            return Err(LockedMemoryError(len));
+            return Err(LockedMemoryError::of(len));
         }
         Ok(Self(block))
+    }
+
+    fn wipe(&mut self) {
+        // SAFETY: the block lives as long as `self`, and `&mut self` makes this the only reference.
+        unsafe { self.0.as_mut() }.zeroize();
     }
 
     fn slot(&mut self, number: u32) -> Option<&mut [u8]> {
@@ -151,6 +181,18 @@ impl LockedBlock {
         // SAFETY: the block lives as long as `self`, and `&mut self` makes this the only reference.
         unsafe { self.0.as_mut() }.get_mut(start..start + SLOT_LEN)
     }
+}
+
+/// The pages that the block lies on: a child process gets blank ones.
+fn wipe_on_fork(block: NonNull<[u8]>) -> rustix::io::Result<()> {
+    let page = rustix::param::page_size();
+    let address: *mut std::ffi::c_void = block.as_ptr().cast();
+    let into_page = address.addr() % page;
+    let len = (into_page + block.len()).next_multiple_of(page);
+    let start = address.wrapping_byte_sub(into_page);
+    // SAFETY: memsec maps whole pages, private and anonymous, and gives nobody else a part of them; the advice changes what a
+    // child sees and nothing in this process.
+    unsafe { rustix::mm::madvise(start, len, rustix::mm::Advice::LinuxWipeOnFork) }
 }
 
 impl Drop for LockedBlock {
@@ -178,7 +220,7 @@ mod tests {
     /// A code comes out once, and its place is blank from then on.
     #[test]
     fn a_code_comes_out_once_and_is_wiped() {
-        let store = CvcStore::new(8).unwrap();
+        let store = CvcStore::new(8, MAX_HELD).unwrap();
         let now = Instant::now();
         assert!(store.hold([1; 16], &cvc("7391"), now));
         assert!(all_bytes(&store).windows(4).any(|window| window == b"7391"));
@@ -190,7 +232,7 @@ mod tests {
     /// After 15 minutes it is gone without anybody asking, one second before it is not.
     #[test]
     fn an_unused_code_is_wiped_after_fifteen_minutes() {
-        let store = CvcStore::new(8).unwrap();
+        let store = CvcStore::new(8, MAX_HELD).unwrap();
         let start = Instant::now();
         store.hold([1; 16], &cvc("7391"), start);
         store.sweep(start + MAX_HELD - Duration::from_secs(1));
@@ -203,7 +245,7 @@ mod tests {
     /// A full store says so, keeps what it has, and has room again after one was used.
     #[test]
     fn a_full_store_refuses_and_recovers() {
-        let store = CvcStore::new(2).unwrap();
+        let store = CvcStore::new(2, MAX_HELD).unwrap();
         let now = Instant::now();
         assert!(store.hold([1; 16], &cvc("111"), now));
         assert!(store.hold([2; 16], &cvc("222"), now));
@@ -211,5 +253,41 @@ mod tests {
         assert!(store.take(&[1; 16], now).is_some());
         assert!(store.hold([3; 16], &cvc("333"), now));
         assert_eq!(store.take(&[2; 16], now).unwrap().reveal_to_acquirer(), b"222");
+    }
+
+    /// A node that is told to stop leaves no code behind, and the store works on if it doesn't stop after all.
+    #[test]
+    fn a_stopping_node_wipes_all() {
+        let store = CvcStore::new(8, MAX_HELD).unwrap();
+        let now = Instant::now();
+        assert!(store.hold([1; 16], &cvc("7391"), now) && store.hold([2; 16], &cvc("482"), now));
+        assert_eq!(store.wipe(), 2);
+        assert!(all_bytes(&store).iter().all(|byte| *byte == 0));
+        assert!(store.take(&[1; 16], now).is_none());
+        assert!((0..8).all(|record| store.hold([record; 16], &cvc("111"), now)), "all places are free");
+    }
+
+    /// The kernel itself says that the block's pages are locked, left out of dumps and blank in children.
+    #[test]
+    fn the_block_is_locked_undumped_and_wiped_on_fork() {
+        let store = CvcStore::new(8, MAX_HELD).unwrap();
+        let address = store.lock().block.0.as_ptr().cast::<u8>().addr();
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut ours = false;
+        for line in maps.lines() {
+            let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+            if let Some((from, to)) = range
+                && let (Ok(from), Ok(to)) = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16))
+            {
+                ours = (from..to).contains(&address);
+            }
+            if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| ours) {
+                for flag in ["lo", "dd", "wf"] {
+                    assert!(flags.split_whitespace().any(|one| one == flag), "{flag} is not among {flags}");
+                }
+                return;
+            }
+        }
+        panic!("the block is in no mapping");
     }
 }

@@ -15,6 +15,8 @@ pub mod config;
 pub mod crypto;
 pub mod cvc_store;
 pub mod domain;
+pub mod guard;
+pub mod memory;
 pub mod routes;
 pub mod serve;
 pub mod store;

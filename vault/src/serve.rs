@@ -1,7 +1,7 @@
 //! Puts the parts together and runs both listeners.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use axum::extract::DefaultBodyLimit;
@@ -21,8 +21,10 @@ use crate::crypto::identity::Identity;
 use crate::crypto::key_provider::KeyProvider;
 use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
-use crate::cvc_store::{CAPACITY, CvcStore};
+use crate::cvc_store::{CAPACITY, CvcStore, MAX_HELD};
 use crate::domain::{InFlight, Vault};
+use crate::guard::Guard;
+use crate::memory::Memory;
 use crate::routes::control_plane::{self, Control};
 use crate::routes::{Failure, data_plane};
 
@@ -32,6 +34,7 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/v
 const MAX_BODY_LEN: usize = 16 * 1024;
 const MAX_CONCURRENT: usize = 2048;
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+const FORGET_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs a node until it is told to stop.
 ///
@@ -44,19 +47,28 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let control = listen::bind(config.control_plane)?;
     let handle = listen::handle_until_signal();
     tokio::spawn(keep_up(Arc::clone(&vault)));
+    tokio::spawn(forget_codes(Arc::clone(&vault)));
+    let watchful = Arc::clone(&vault);
+    tokio::spawn(async move { watchful.guard.keep_looking().await });
+    let last = Arc::clone(&vault);
     let data_routes = guarded(data_plane::router(Arc::clone(&vault)));
     let control_routes = guarded(control_plane::router(Control { vault, health: health.clone() }));
     health.set_ready(true);
     tracing::info!(data_plane = %config.data_plane, control_plane = %config.control_plane, "ready");
-    tokio::try_join!(
+    let served = tokio::try_join!(
         listen::mutual_tls(data, config.tls.server_for::<Gateway>()?, data_routes, handle.clone()),
         listen::mutual_tls(control, config.tls.server_for::<Admin>()?, control_routes, handle),
-    )?;
+    );
+    tracing::info!(codes = last.cvcs.wipe(), "security codes wiped");
+    served?;
     Ok(())
 }
 
 async fn assemble(config: &Config) -> anyhow::Result<Vault> {
     let node = NodeId::new(config.node).context("node must be below 1024")?;
+    // Before there is anything in it that is worth reading.
+    let memory = Memory::lock(config.environment == Environment::Production)?;
+    let cvcs = CvcStore::new(CAPACITY, held_for(config)?)?;
     let provider = key_provider(config)?;
     let identity = Identity::open(&config.identity_key)?;
     let pool = config.database.connect(&MIGRATIONS).await?;
@@ -68,10 +80,12 @@ async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         committer: Committer::start(pool.clone(), i16::try_from(config.node)?).await?,
         sealing_keys: SealingKeys::new(node, &identity, clock::now_ms())?,
         keys,
-        cvcs: CvcStore::new(CAPACITY)?,
+        cvcs,
         acquirer_test: start(&config.acquirer.test)?,
         acquirer_live: start(&config.acquirer.live)?,
         in_flight: InFlight::default(),
+        guard: Guard::start(pool.clone(), i16::try_from(config.node)?, &config.budgets).await?,
+        memory,
         identity,
         pool,
     })
@@ -86,6 +100,22 @@ fn key_provider(config: &Config) -> anyhow::Result<Arc<dyn KeyProvider>> {
             );
             Ok(Arc::new(dev_file::open(path)?))
         }
+    }
+}
+
+/// How long codes are held. Tests don't wait for 15 minutes; production does not get to wait longer.
+fn held_for(config: &Config) -> anyhow::Result<Duration> {
+    let Some(configured) = config.cvc_hold_ms.map(Duration::from_millis) else { return Ok(MAX_HELD) };
+    ensure!(config.environment == Environment::Development, "cvc_hold_ms is for environment = \"development\" only");
+    ensure!(configured <= MAX_HELD, "cvc_hold_ms is 900000 (15 minutes) at the most");
+    Ok(configured)
+}
+
+async fn forget_codes(vault: Arc<Vault>) {
+    let mut ticks = tokio::time::interval(FORGET_EVERY);
+    loop {
+        ticks.tick().await;
+        vault.cvcs.sweep(Instant::now());
     }
 }
 

@@ -132,7 +132,7 @@ id!(
 );
 
 /// A vault node, from 0 to 1023. Written in two letters inside tokens, so that the gateway knows which node holds the CVC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct NodeId(u16);
 

@@ -7,6 +7,7 @@
 
 pub mod card;
 pub mod control;
+pub mod guard;
 pub mod ids;
 pub mod money;
 pub mod sealed_box;

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::NodeId;
+
 /// The purpose that stands first in the associated data of a card's box.
 pub const PURPOSE_CARD: &str = "kura card v1";
 /// HPKE's `info` for all boxes.
@@ -31,7 +33,7 @@ pub enum Suite {
 /// One public key of one vault node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealingKey {
-    /// Names the key inside boxes. Random; the first two letters are the node.
+    /// Names the key inside boxes: `hk`, the node in three hexadecimal digits ([`node_of_key`]), random letters.
     pub key_id: String,
     /// The node that can open boxes sealed to it.
     pub node: u16,
@@ -43,6 +45,13 @@ pub struct SealingKey {
     pub not_before_ms: i64,
     /// Unix milliseconds. Seal nothing to it from then on.
     pub not_after_ms: i64,
+}
+
+/// The node that can open boxes sealed to the key of this id, if it is the id of a key at all.
+pub fn node_of_key(key_id: &str) -> Option<NodeId> {
+    let digits = key_id.strip_prefix("hk")?.get(..3)?;
+    let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    plain.then(|| u16::from_str_radix(digits, 16).ok()).flatten().and_then(NodeId::new)
 }
 
 /// The signed text: what the vault identity vouches for.
@@ -116,6 +125,16 @@ pub fn length_prefixed(parts: &[&[u8]]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A key's id names its node; what is no key's id names none.
+    #[test]
+    fn key_ids_name_their_node() {
+        assert_eq!(node_of_key("hk003AAAA"), NodeId::new(3));
+        assert_eq!(node_of_key("hk3ff"), NodeId::new(1023));
+        for text in ["", "hk", "hk00", "hk+01AAAA", "hk400AAAA", "xx001AAAA", "hké01"] {
+            assert_eq!(node_of_key(text), None, "{text}");
+        }
+    }
 
     /// Moving a byte from one part to the next changes the whole.
     #[test]

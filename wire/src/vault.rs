@@ -101,6 +101,20 @@ pub struct Authorize {
     pub money: Money,
     /// True: authorize and capture in one message (0200). False: authorize only (0100).
     pub capture: bool,
+    /// What to do when no CVC waits for this card.
+    #[serde(default)]
+    pub cvc: CvcRule,
+}
+
+/// The merchant's policy for a charge whose CVC is not at hand: it was not entered, its time is over, or its node is gone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CvcRule {
+    /// Ask the network without.
+    #[default]
+    Proceed,
+    /// Send nothing: [`VaultErrorCode::CvcRequired`].
+    Require,
 }
 
 /// Capture, void or refund of what an earlier attempt authorized.
@@ -189,6 +203,9 @@ pub enum VaultErrorCode {
     /// Not the number of digits that the brand has.
     #[error("security code invalid")]
     CvcInvalid,
+    /// No CVC waits for this card, and the merchant insists on one. Nothing was sent.
+    #[error("security code required")]
+    CvcRequired,
     /// No such token of this merchant and mode.
     #[error("no such token")]
     TokenUnknown,
@@ -216,6 +233,9 @@ pub enum VaultErrorCode {
     /// The vault is sealed: nobody has entered its key yet. Nothing was done.
     #[error("vault sealed")]
     Sealed,
+    /// This peer may not do this any more, until a person releases it. Nothing was sent.
+    #[error("purpose frozen")]
+    PurposeFrozen,
     /// Shedding load; nothing was done.
     #[error("overloaded")]
     Overloaded,

@@ -23,7 +23,7 @@ struct SystemPage {
 }
 
 struct Service {
-    name: &'static str,
+    name: String,
     chip: &'static str,
     tone: &'static str,
     status: Option<Status>,
@@ -40,13 +40,17 @@ struct Check {
     holds: bool,
 }
 
-/// Asks both at the same time; one that is away doesn't keep the page from showing the other.
+/// Asks all at the same time; one that is away doesn't keep the page from showing the other.
 pub async fn get(State(app): State<App>, signed_in: SignedIn) -> Result<Response, PageError> {
     signed_in.require(&app, Permission::ViewSystem).await?;
-    let (gateway, vault, own) = tokio::join!(app.control.gateway_status(), app.control.vault_status(), own(&app));
+    let (gateway, vaults, own) = tokio::join!(app.control.gateway_status(), app.control.vault_statuses(), own(&app));
     let t = signed_in.client().texts();
-    let services =
-        vec![service(t, t.gateway, gateway), service(t, t.vault, vault), service(t, t.this_console, Ok(own))];
+    let mut services = vec![service(t, t.gateway.to_owned(), gateway)];
+    for (number, vault) in vaults.into_iter().enumerate() {
+        let name = if number == 0 { t.vault.to_owned() } else { format!("{} {number}", t.vault) };
+        services.push(service(t, name, vault));
+    }
+    services.push(service(t, t.this_console.to_owned(), Ok(own)));
     shell::page(&SystemPage { t, shell: Shell::of(&signed_in, Section::System), services })
 }
 
@@ -63,7 +67,7 @@ async fn own(app: &App) -> ServiceStatus {
     }
 }
 
-fn service(t: &'static Texts, name: &'static str, answer: Result<ServiceStatus, ControlError>) -> Service {
+fn service(t: &'static Texts, name: String, answer: Result<ServiceStatus, ControlError>) -> Service {
     match answer {
         Ok(status) => {
             let (chip, tone) = if status.ready { (t.ready, "good") } else { (t.not_ready, "busy") };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, header};
 use data_encoding::BASE64;
+use kura_wire::vault::CvcRule;
 use zeroize::Zeroizing;
 
 use crate::api_key::{ApiKey, KeyHash, KeyKind, shown_prefix};
@@ -15,6 +16,7 @@ use crate::codes::Code;
 use crate::error::{ApiError, ApiResult};
 use crate::store::Tenant;
 use crate::store::api_keys::{self, KeyRow};
+use crate::store::cards::Card;
 
 /// How long a key is believed without asking the database: a revocation is in force within a second.
 const BELIEVED_FOR: Duration = Duration::from_millis(900);
@@ -44,6 +46,11 @@ impl AuthenticatedMerchant {
     /// With which kind of key.
     pub fn kind(&self) -> KeyKind {
         self.key.kind
+    }
+
+    /// What is to be done when no security code is at hand for this card: at its first charge the merchant may insist on one.
+    pub fn cvc_rule(&self, card: &Card) -> CvcRule {
+        if self.key.requires_cvc && card.charged_at.is_none() { CvcRule::Require } else { CvcRule::Proceed }
     }
 
     /// The pages that may make tokens.
@@ -171,6 +178,7 @@ mod tests {
             kind: KeyKind::Secret,
             livemode: false,
             allowed_origins: Vec::new(),
+            requires_cvc: false,
         });
         let hash = KeyHash([1; 32]);
         cache.insert(hash, Instant::now(), Arc::clone(&row));

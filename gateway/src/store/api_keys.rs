@@ -18,13 +18,15 @@ pub struct KeyRow {
     pub livemode: bool,
     /// For publishable keys.
     pub allowed_origins: Vec<String>,
+    /// Whether the merchant insists on the security code at a card's first charge.
+    pub requires_cvc: bool,
 }
 
 /// The key, unless it was revoked.
 pub async fn find(pool: &PgPool, hash: KeyHash) -> sqlx::Result<Option<KeyRow>> {
     let row = sqlx::query!(
-        "/* gateway api_keys::find */ SELECT merchant_id, kind, livemode, allowed_origins
-         FROM api_keys WHERE key_hash = $1 AND revoked_at IS NULL",
+        "/* gateway api_keys::find */ SELECT merchant_id, kind, livemode, allowed_origins, requires_cvc
+         FROM api_keys JOIN merchants ON merchants.id = api_keys.merchant_id WHERE key_hash = $1 AND revoked_at IS NULL",
         hash.0.as_slice(),
     )
     .fetch_optional(pool)
@@ -35,6 +37,7 @@ pub async fn find(pool: &PgPool, hash: KeyHash) -> sqlx::Result<Option<KeyRow>> 
             kind: KeyKind::parse(&row.kind)?,
             livemode: row.livemode,
             allowed_origins: row.allowed_origins,
+            requires_cvc: row.requires_cvc,
         })
     }))
 }

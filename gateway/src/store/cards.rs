@@ -38,6 +38,8 @@ pub struct Card {
     pub metadata: Map<String, Value>,
     /// When it was made.
     pub created_at: OffsetDateTime,
+    /// When a charge of it was first approved.
+    pub charged_at: Option<OffsetDateTime>,
 }
 
 impl Card {
@@ -61,6 +63,7 @@ struct Row {
     customer_id: Option<Uuid>,
     metadata: Value,
     created_at: OffsetDateTime,
+    charged_at: Option<OffsetDateTime>,
 }
 
 impl TryFrom<Row> for Card {
@@ -82,6 +85,7 @@ impl TryFrom<Row> for Card {
             customer: row.customer_id.map(|id| CustomerId::from_bytes(id.into_bytes())),
             metadata: object(row.metadata),
             created_at: row.created_at,
+            charged_at: row.charged_at,
         })
     }
 }
@@ -95,8 +99,20 @@ pub async fn insert(
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let saved_at = (token.allows == TokenUse::Multi).then_some(at);
+    insert_saved(pool, tenant, token, card, at, saved_at).await
+}
+
+/// [`insert`], of a card that was saved at another moment than it was made.
+pub async fn insert_saved(
+    pool: &PgPool,
+    tenant: Tenant,
+    token: CardToken,
+    card: &CardSummary,
+    at: OffsetDateTime,
+    saved_at: Option<OffsetDateTime>,
+) -> sqlx::Result<()> {
     sqlx::query!(
-        "/* gateway cards::insert */
+        "/* gateway cards::insert_saved */
          INSERT INTO cards (merchant_id, record, livemode, node, brand, bin, last_four, exp_month, exp_year, fingerprint,
              token_used_at, saved_at, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12) ON CONFLICT DO NOTHING",
@@ -124,7 +140,7 @@ pub async fn find(pool: &PgPool, tenant: Tenant, record: [u8; 16]) -> sqlx::Resu
         Row,
         "/* gateway cards::find */
          SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
-             customer_id, metadata, created_at
+             customer_id, metadata, created_at, charged_at
          FROM cards WHERE merchant_id = $1 AND record = $2 AND livemode = $3",
         tenant.id(),
         uuid(&record),
@@ -145,7 +161,7 @@ pub async fn find_many(pool: &PgPool, tenant: Tenant, records: &[[u8; 16]]) -> s
         Row,
         "/* gateway cards::find_many */
          SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
-             customer_id, metadata, created_at
+             customer_id, metadata, created_at, charged_at
          FROM cards WHERE merchant_id = $1 AND livemode = $2 AND record = ANY($3)",
         tenant.id(),
         tenant.livemode,
@@ -164,7 +180,7 @@ pub async fn list(pool: &PgPool, tenant: Tenant, customer: CustomerId, page: &Pa
         Row,
         "/* gateway cards::list */
          SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
-             customer_id, metadata, created_at
+             customer_id, metadata, created_at, charged_at
          FROM cards
          WHERE merchant_id = $1 AND livemode = $2 AND customer_id = $3
            AND ($4::timestamptz IS NULL OR (created_at, record) < ($4, $5::uuid))
@@ -240,6 +256,27 @@ pub async fn describe(
         Value::Object(metadata.clone()),
     )
     .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// A charge of it was approved.
+pub(crate) async fn mark_charged(
+    conn: super::Conn<'_>,
+    tenant: Tenant,
+    record: [u8; 16],
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway cards::mark_charged */
+         UPDATE cards SET charged_at = $4
+         WHERE merchant_id = $1 AND record = $2 AND livemode = $3 AND charged_at IS NULL",
+        tenant.id(),
+        uuid(&record),
+        tenant.livemode,
+        at,
+    )
+    .execute(conn)
     .await?;
     Ok(())
 }

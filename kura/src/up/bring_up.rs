@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use super::supervisor::{Program, Stop, Supervisor, logged};
-use crate::ports::{Ports, local, url};
+use crate::ports::{Ports, VaultPorts, local, url};
 use crate::postgres::{Cluster, Place, Programs, Spec, apply_roles, owner_password_file};
 use crate::settings::{Setting, configuration};
 use crate::state::{State, private_directory, read_if_there, secret_in, write_private, write_private_json};
@@ -99,8 +99,11 @@ impl BringUp<'_> {
 
         let http = kura_platform::tls::public_http_client(HEALTH_WITHIN)?;
         self.healthy("networks", &http, self.ports.networks).await?;
-        self.start("vault", 2)?;
-        self.vault_ready().await?;
+        // One after the other: the first makes the keys that all need.
+        for (name, ports) in self.vaults() {
+            self.start(name, 2)?;
+            self.vault_ready(name, ports).await?;
+        }
         self.start("gateway", 1)?;
         self.start("admin", 1)?;
         tokio::try_join!(
@@ -118,7 +121,8 @@ impl BringUp<'_> {
     }
 
     fn prepare(&self) -> Result<()> {
-        for service in services::NAMES {
+        let further = self.vaults().map(|(name, _)| name).skip(1);
+        for service in services::NAMES.into_iter().chain(further) {
             let program = self.binaries.join(services::program(service));
             if !program.is_file() {
                 bail!("{} is missing; build it with `cargo build --release --workspace --bins`", program.display());
@@ -130,6 +134,11 @@ impl BringUp<'_> {
         secret_in(&self.state.path("gateway/gateway.secret")).map(drop)
     }
 
+    /// The vault's nodes: name and ports.
+    fn vaults(&self) -> impl Iterator<Item = (&'static str, VaultPorts)> {
+        services::VAULT_NODES.into_iter().zip(self.ports.vaults())
+    }
+
     fn configure(&self, service: &str, content: Value) -> Result<()> {
         let toml = configuration(service, content, self.settings)?;
         write_private(&services::configuration_file(self.state, service), toml.as_bytes())
@@ -137,7 +146,9 @@ impl BringUp<'_> {
 
     /// The three zones' configurations. The gateway pins the vault's identity, which the vault makes.
     async fn configure_zones(&self, vault: &Cluster, main: &Cluster) -> Result<String> {
-        self.configure("vault", services::vault(self.state, self.ports, vault))?;
+        for (number, (name, own)) in self.vaults().enumerate() {
+            self.configure(name, services::vault(self.state, self.ports, number, own, vault))?;
+        }
         self.configure("admin", services::admin(self.state, self.ports, main))?;
         let printed = self.command("vault", "making the vault's keys", &["make-dev-keys"]).await?;
         let identity = printed.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
@@ -244,14 +255,14 @@ impl BringUp<'_> {
     }
 
     /// The vault talks to nobody without a certificate, so it is asked through its log, and by a connection alone.
-    async fn vault_ready(&self) -> Result<()> {
-        let step = self.progress.step("vault");
-        let planes = [local(self.ports.vault_data), local(self.ports.vault_control)];
+    async fn vault_ready(&self, name: &'static str, ports: VaultPorts) -> Result<()> {
+        let step = self.progress.step(name);
+        let planes = [local(ports.data), local(ports.control)];
         let listens = async |_: i32, log: &Path, from: u64| {
             let said = logged(log, from).lines().any(is_ready_event);
             said && TcpStream::connect(planes[0]).await.is_ok() && TcpStream::connect(planes[1]).await.is_ok()
         };
-        self.supervisor.ready("vault", SERVICE_WITHIN, listens).await?;
+        self.supervisor.ready(name, SERVICE_WITHIN, listens).await?;
         step.done("mutual TLS only");
         Ok(())
     }

@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// The eight ports are the ones after this; 0 takes any that are free
     #[arg(long, value_name = "PORT", default_value_t = 7100)]
     port_base: u16,
+    /// Vault nodes side by side, on two ports more each
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    vault_nodes: u8,
     /// Delete all data of earlier runs first
     #[arg(long)]
     fresh: bool,
@@ -45,6 +48,9 @@ pub(crate) struct Arguments {
     /// Start a service again when it dies, instead of stopping everything
     #[arg(long)]
     restart: bool,
+    /// Go on without this process when it dies
+    #[arg(long, value_name = "NAME")]
+    spare: Vec<String>,
     /// Run what was built before
     #[arg(long)]
     no_build: bool,
@@ -82,7 +88,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     if arguments.fresh {
         state.clear()?;
     }
-    let ports = Ports::choose(arguments.port_base, &state)?;
+    let ports = Ports::choose(arguments.port_base, usize::from(arguments.vault_nodes), &state)?;
     let programs = Programs::ensure()?;
     let parent = arguments
         .stop_with_parent
@@ -140,6 +146,12 @@ async fn watch(
     let mut children = signal(SignalKind::child())?;
     loop {
         if let Some(death) = supervisor.death() {
+            if arguments.spare.iter().any(|spare| spare == death.name) {
+                supervisor.forget(&death);
+                note(&format!("{} died ({}); going on without it", death.name, death.status));
+                run_file::write(state, ports, facts, supervisor)?;
+                continue;
+            }
             if !arguments.restart {
                 bail!("{}", death.report());
             }

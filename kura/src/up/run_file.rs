@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::bring_up::Facts;
 use super::supervisor::Supervisor;
-use crate::ports::{Ports, local, url};
+use crate::ports::{Ports, VaultPorts, local, url};
 use crate::postgres::Cluster;
 use crate::state::{State, write_private_json};
 
@@ -25,6 +25,8 @@ pub(crate) fn write(state: &State, ports: &Ports, facts: &Facts, supervisor: &Su
             "psql": cluster.psql_program(),
         })
     };
+    let vault = |(number, ports): (usize, VaultPorts)| json!({ "node": number, "data_plane": local(ports.data), "control_plane": local(ports.control) });
+    let vaults: Vec<_> = ports.vaults().into_iter().enumerate().map(vault).collect();
     let (main, other) = (&facts.merchants.main, &facts.merchants.other);
     let run = json!({
         "gateway": url(ports.gateway),
@@ -49,6 +51,7 @@ pub(crate) fn write(state: &State, ports: &Ports, facts: &Facts, supervisor: &Su
         },
         "control": { "gateway": local(ports.gateway_control), "vault": local(ports.vault_control) },
         "vault_data_plane": local(ports.vault_data),
+        "vaults": vaults,
         "acquirer": local(ports.acquirer),
         "tls": {
             "vault": state.path("vault/tls"),

@@ -196,6 +196,11 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Goes on without a dead one.
+    pub(crate) fn forget(&self, death: &Death) {
+        self.running.borrow_mut().retain(|running| running.program.name != death.name);
+    }
+
     /// Stops all of them, turn by turn. `hurry` says whether to stop waiting politely. Gives the names of those that had to
     /// be killed.
     pub(crate) async fn stop(&self, hurry: impl Fn() -> bool) -> Vec<&'static str> {

@@ -1,11 +1,11 @@
 //! The way to the vault's control plane.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use kura_platform::tls::{TlsConfig, Vault};
+use kura_platform::tls::{Gateway, TlsConfig, Vault};
 use kura_wire::control::ControlErrorBody;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,16 +15,27 @@ use crate::terminal::say;
 use crate::workspace;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long it takes at the most to find out that a node isn't there.
+const LOOK_WITHIN: Duration = Duration::from_millis(500);
 
 /// What `run.json` says, as far as it is needed here.
 #[derive(Debug, Deserialize)]
 struct RunFile {
     control: ControlPlanes,
+    /// All nodes; what is asked here any of them can answer.
+    #[serde(default)]
+    vaults: Vec<VaultNode>,
     tls: TlsDirectories,
 }
 
 #[derive(Debug, Deserialize)]
+struct VaultNode {
+    control_plane: SocketAddr,
+}
+
+#[derive(Debug, Deserialize)]
 struct ControlPlanes {
+    gateway: SocketAddr,
     vault: SocketAddr,
 }
 
@@ -37,6 +48,8 @@ struct TlsDirectories {
 pub(super) struct Control {
     http: reqwest::Client,
     base: String,
+    /// The gateway's control plane, for what both must know.
+    gateway: (reqwest::Client, String),
     json: bool,
 }
 
@@ -53,9 +66,12 @@ impl Control {
         let run: RunFile = serde_json::from_slice(&text).context("run.json is of another version")?;
         let file = |name: &str| run.tls.admin.join(name);
         let tls = TlsConfig { certificate: file("certificate.pem"), private_key: file("key.pem"), ca: file("ca.pem") };
-        let address = run.control.vault;
+        let is_there = |address: &SocketAddr| TcpStream::connect_timeout(address, LOOK_WITHIN).is_ok();
+        let address = run.vaults.iter().map(|node| node.control_plane).find(is_there).unwrap_or(run.control.vault);
         let http = tls.http_client::<Vault>(address, ANSWER_WITHIN)?;
-        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), json })
+        let gateway = run.control.gateway;
+        let gateway = (tls.http_client::<Gateway>(gateway, ANSWER_WITHIN)?, TlsConfig::base_url::<Gateway>(gateway));
+        Ok(Self { http, base: TlsConfig::base_url::<Vault>(address), gateway, json })
     }
 
     /// Whether programs read the output.
@@ -66,6 +82,19 @@ impl Control {
     /// `GET`.
     pub(super) async fn get<A: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<A> {
         answer(self.http.get(format!("{}{path}", self.base)).query(query)).await
+    }
+
+    /// `POST`.
+    pub(super) async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A> {
+        answer(self.http.post(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    /// `POST` to the gateway's control plane, which says only whether it did it.
+    pub(super) async fn post_to_gateway(&self, path: &str, body: &impl Serialize) -> Result<()> {
+        let (http, base) = &self.gateway;
+        let request = http.post(format!("{base}{path}")).json(body);
+        let status = request.send().await.context("the gateway's control plane can't be reached")?.status();
+        if status.is_success() { Ok(()) } else { bail!("the gateway refused ({status})") }
     }
 
     /// Prints an answer: as JSON where that is wanted, else as `text` puts it.

@@ -3,7 +3,10 @@
 //! It speaks to the vault's control plane with the console's certificate. Answers go to standard output (`--json` for
 //! programs), the rest to standard error. What destroys is a dry run unless `--execute` is given.
 
+mod alerts;
+mod canary;
 mod control;
+mod freezes;
 mod status;
 
 use std::path::PathBuf;
@@ -31,6 +34,14 @@ pub(crate) struct Arguments {
 enum Command {
     /// Show how the vault does.
     Status,
+    /// Show what the vault wants somebody to look at, newest first.
+    Alerts(alerts::Arguments),
+    /// Show what peers may not do any more.
+    Freezes(freezes::Arguments),
+    /// Let a peer do it again.
+    Release(freezes::ReleaseArguments),
+    /// Records that nobody has a reason to use: their first use stops the thief.
+    Canary(canary::Arguments),
 }
 
 /// Does one thing.
@@ -41,5 +52,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let control = Control::of(arguments.state.as_deref(), arguments.json)?;
     match arguments.command {
         Command::Status => status::run(&control).await,
+        Command::Alerts(arguments) => alerts::run(&control, &arguments).await,
+        Command::Freezes(arguments) => freezes::run(&control, &arguments).await,
+        Command::Release(arguments) => freezes::release(&control, &arguments).await,
+        Command::Canary(arguments) => canary::run(&control, &arguments).await,
     }
 }

@@ -92,6 +92,11 @@ impl Acquirer {
         self.connected.load(Ordering::Acquire)
     }
 
+    /// How long a request may be under way.
+    pub fn patience(&self) -> Duration {
+        self.response_timeout
+    }
+
     /// Sends a request once, and waits for its answer.
     pub async fn ask(&self, request: Message) -> Reply {
         let Mti::Request(class) = request.mti() else { return Reply::NotSent };

@@ -33,6 +33,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// A decline without a reason, of a request that was never sent.
+    pub fn declined(reference: &str) -> Self {
+        Self {
+            reference: reference.to_owned(),
+            response_code: "05".to_owned(),
+            approval_code: None,
+            cvc_check: CvcCheck::Unavailable,
+            reversed: false,
+        }
+    }
+
     pub(super) fn of(message: &Message) -> Option<Self> {
         let text = |field| message.field(field).map(|value| value.trim().to_owned());
         let cvc_check = match message.cvc_result() {

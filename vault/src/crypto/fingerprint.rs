@@ -16,6 +16,7 @@ const MERCHANT_FINGERPRINT_LEN: usize = 10;
 pub struct Fingerprints {
     root: DekBytes,
     vault_wide: hmac::Key,
+    canaries: hmac::Key,
 }
 
 impl Fingerprints {
@@ -25,7 +26,8 @@ impl Fingerprints {
     /// [`KeyError::Provider`] when keys can't be derived.
     pub fn new(root: DekBytes) -> Result<Self, KeyError> {
         let vault_wide = derive(&root, &[b"vault-wide fingerprint"])?;
-        Ok(Self { root, vault_wide })
+        let canaries = derive(&root, &[b"canary record"])?;
+        Ok(Self { root, vault_wide, canaries })
     }
 
     /// Known to one merchant: 16 letters.
@@ -42,6 +44,11 @@ impl Fingerprints {
     /// Never leaves the vault: 32 bytes.
     pub fn vault_wide(&self, pan: &Pan) -> Vec<u8> {
         hmac::sign(&self.vault_wide, pan.reveal_to_sealer()).as_ref().to_vec()
+    }
+
+    /// By which a canary's record is known again, and by nobody without the key: 32 bytes.
+    pub fn canary(&self, record: &[u8; 16]) -> Vec<u8> {
+        hmac::sign(&self.canaries, record).as_ref().to_vec()
     }
 }
 

@@ -1,22 +1,32 @@
 //! A single-use token becomes a saved payment method. Nothing is opened for it: both names are one record's.
 
 use kura_platform::clock;
+use kura_platform::tls::{Gateway, Peer};
 use kura_wire::card::{CardBrand, CardSummary};
 use kura_wire::ids::TokenUse;
 use kura_wire::vault::{Attach, Tokenized, VaultErrorCode};
 use uuid::Uuid;
 
 use super::{Vault, merchant_uuid, store_error};
+use crate::guard::About;
 use crate::store::cards::{self, FoundCard};
+
+/// As freezes name it.
+const PURPOSE: &str = "attach";
 
 impl Vault {
     /// Uses up `tok_X` and puts `pm_X` in force. Asked again, it answers the same.
     ///
     /// # Errors
-    /// `TokenUnknown`; `TokenUsed`; `Internal`.
-    pub async fn attach(&self, request: &Attach) -> Result<Tokenized, VaultErrorCode> {
+    /// `TokenUnknown`; `TokenUsed`; `PurposeFrozen`; `Internal`.
+    pub async fn attach(&self, peer: Peer<Gateway>, request: &Attach) -> Result<Tokenized, VaultErrorCode> {
         let context = &request.context;
-        self.keyring()?;
+        let keyring = self.keyring()?;
+        let about = About::of(context, request.token.record);
+        if self.guard.trips(&keyring.fingerprints, peer.name(), PURPOSE, &request.token.record, about).await {
+            return Err(VaultErrorCode::TokenUnknown);
+        }
+        self.guard.require_unfrozen(peer.name(), PURPOSE)?;
         if request.token.allows != TokenUse::Single {
             return Err(VaultErrorCode::TokenUnknown);
         }

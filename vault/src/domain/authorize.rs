@@ -1,5 +1,6 @@
 //! Authorize: record, then open, then send; in that order, always.
 //!
+//! 0. A record that nobody has a reason to use raises the alarm; an opening beyond the budget is frozen, with all that follow.
 //! 1. The attempt and its access-ledger row are durable (one commit). An attempt id that was used before stops here.
 //! 2. The number is opened with the receipt of that row; the CVC, if one waits, is taken out of locked memory for good.
 //! 3. The network is asked once.
@@ -11,39 +12,55 @@ use kura_platform::tls::{Gateway, Peer};
 use kura_platform::{clock, random};
 use kura_wire::ids::TokenUse;
 use kura_wire::money::currency_code;
-use kura_wire::vault::{Authorize, Outcome, VaultErrorCode};
+use kura_wire::vault::{Authorize, CvcRule, Outcome, VaultErrorCode};
 use uuid::Uuid;
 
 use super::outcome::{decision_of, outcome_of, recorded, reversed};
 use super::{Vault, attempt_uuid, internal, merchant_uuid, store_error};
-use crate::acquirer::{Acquirer, Reply, authorization};
+use crate::acquirer::{Acquirer, Answer, Reply, authorization};
 use crate::card::Expiry;
-use crate::commit::{Begun, LedgerReceipt, NewAttempt};
+use crate::commit::{Begun, Decided, LedgerReceipt, NewAttempt};
 use crate::crypto::field::DataClass;
 use crate::crypto::keyring::Keyring;
+use crate::guard::About;
 use crate::store::attempts::{self, AttemptRow};
 use crate::store::cards::{self, FoundCard};
 use crate::store::openings::OpeningRow;
+
+/// As the access ledger has it.
+const PURPOSE: &str = "authorize";
 
 impl Vault {
     /// Asks the network for the money, once for each attempt id.
     ///
     /// # Errors
     /// Before anything was sent: `TokenUnknown`, `TokenUsed`, `AttemptMismatch`, `NetworkUnavailable`,
-    /// `NetworkNotConfigured`, `Sealed`, `SealedDataCorrupt`, `Overloaded`. `Internal` when in doubt: ask `resolve`.
+    /// `NetworkNotConfigured`, `Sealed`, `CvcRequired`, `PurposeFrozen`, `SealedDataCorrupt`, `Overloaded`. `Internal` when in
+    /// doubt: ask `resolve`.
     pub async fn authorize(&self, peer: Peer<Gateway>, request: &Authorize) -> Result<Outcome, VaultErrorCode> {
+        let Ok(keyring) = self.keyring() else { return self.known_or(request, VaultErrorCode::Sealed).await };
+        let about = About::of(&request.context, request.token.record);
+        if self.guard.trips(&keyring.fingerprints, peer.name(), PURPOSE, &request.token.record, about).await {
+            return self.decline(request).await;
+        }
         let acquirer = self.acquirer(request.context.livemode)?;
         let card = self.find_card(request).await?;
-        let Ok(keyring) = self.keyring() else { return self.known_or(request, VaultErrorCode::Sealed).await };
         if !acquirer.is_connected() {
             return self.known_or(request, VaultErrorCode::NetworkUnavailable).await;
         }
+        if self.lacks_cvc(request) {
+            return self.known_or(request, VaultErrorCode::CvcRequired).await;
+        }
         let Some(_working) = self.in_flight.begin(request.attempt) else { return Ok(Outcome::Unknown) };
-        let attempt = new_attempt(request);
+        let permit = match self.guard.permit(peer.name(), PURPOSE, 1, about).await {
+            Ok(permit) => permit,
+            Err(code) => return self.known_or(request, code).await,
+        };
+        let attempt = self.new_attempt(request);
         let begun = self
             .committer
             .begin(NewAttempt {
-                opening: Some(opening(peer, request)),
+                opening: Some(permit.cover(opening(peer, request))),
                 spends_token: request.token.allows == TokenUse::Single,
                 attempt: attempt.clone(),
             })
@@ -52,6 +69,23 @@ impl Vault {
             Begun::TokenUsed => Err(VaultErrorCode::TokenUsed),
             Begun::Existing | Begun::New(None) => self.known_or(request, VaultErrorCode::Internal).await,
             Begun::New(Some(receipt)) => self.send(&keyring, acquirer, request, &attempt, card, receipt).await,
+        }
+    }
+
+    fn lacks_cvc(&self, request: &Authorize) -> bool {
+        request.cvc == CvcRule::Require && !self.cvcs.holds(&request.token.record)
+    }
+
+    /// A canary is declined as issuers decline without a reason. Nothing is opened and nothing is sent; the attempt is on
+    /// record, so that it is declined again when it is asked for again.
+    async fn decline(&self, request: &Authorize) -> Result<Outcome, VaultErrorCode> {
+        let attempt = self.new_attempt(request);
+        let declined = NewAttempt { attempt: attempt.clone(), opening: None, spends_token: false };
+        match self.committer.begin(declined).await? {
+            Begun::New(_) => {
+                self.conclude(&attempt, Reply::Answered(Answer::declined(&attempt.network_reference))).await
+            }
+            Begun::Existing | Begun::TokenUsed => self.known_or(request, VaultErrorCode::Internal).await,
         }
     }
 
@@ -89,6 +123,11 @@ impl Vault {
         receipt: LedgerReceipt,
     ) -> Result<Outcome, VaultErrorCode> {
         let cvc = self.cvcs.take(&request.token.record, Instant::now());
+        if cvc.is_none() && request.cvc == CvcRule::Require {
+            // It was there a moment ago: its time ended, or another attempt of the same card took it.
+            self.committer.decide(reversed(attempt.id)).await?;
+            return Err(VaultErrorCode::CvcRequired);
+        }
         let expiry = Expiry {
             month: u8::try_from(card.exp_month).map_err(|error| internal(&error))?,
             year: u16::try_from(card.exp_year).map_err(|error| internal(&error))?,
@@ -116,35 +155,53 @@ impl Vault {
     pub(super) async fn conclude(&self, attempt: &AttemptRow, reply: Reply) -> Result<Outcome, VaultErrorCode> {
         match reply {
             Reply::Answered(answer) => {
-                self.committer.decide(decision_of(attempt.id, &answer)).await?;
-                Ok(outcome_of(&answer))
+                let decided = self.committer.decide(decision_of(attempt.id, &answer)).await?;
+                self.told(attempt, decided, outcome_of(&answer)).await
             }
             Reply::NotSent => {
-                self.committer.decide(reversed(attempt.id)).await?;
-                Ok(Outcome::Reversed)
+                let decided = self.committer.decide(reversed(attempt.id)).await?;
+                self.told(attempt, decided, Outcome::Reversed).await
             }
             Reply::Unknown => Ok(Outcome::Unknown),
         }
     }
-}
 
-fn new_attempt(request: &Authorize) -> AttemptRow {
-    AttemptRow {
-        id: attempt_uuid(request.attempt),
-        merchant_id: merchant_uuid(request.context.merchant),
-        livemode: request.context.livemode,
-        kind: kind_of(request).to_owned(),
-        card_id: Some(Uuid::from_bytes(request.token.record)),
-        original_id: None,
-        network_reference: request.network_reference.clone(),
-        stan: draw_stan(),
-        amount_minor: request.money.amount_minor,
-        currency: currency_code(request.money.currency),
-        created_at: clock::now(),
-        outcome: None,
-        approval_code: None,
-        response_code: None,
-        cvc_check: None,
+    /// What is told is what is on record. Another node may have decided first, or be taking the attempt back.
+    pub(super) async fn told(
+        &self,
+        attempt: &AttemptRow,
+        decided: Decided,
+        outcome: Outcome,
+    ) -> Result<Outcome, VaultErrorCode> {
+        match decided {
+            Decided::Now => Ok(outcome),
+            Decided::Before => {
+                let found = attempts::find(&self.pool, attempt.id).await.map_err(store_error)?;
+                Ok(found.as_ref().map_or(Outcome::Unknown, recorded))
+            }
+        }
+    }
+
+    fn new_attempt(&self, request: &Authorize) -> AttemptRow {
+        AttemptRow {
+            id: attempt_uuid(request.attempt),
+            merchant_id: merchant_uuid(request.context.merchant),
+            livemode: request.context.livemode,
+            node: self.node_number(),
+            kind: kind_of(request).to_owned(),
+            card_id: Some(Uuid::from_bytes(request.token.record)),
+            original_id: None,
+            network_reference: request.network_reference.clone(),
+            stan: draw_stan(),
+            amount_minor: request.money.amount_minor,
+            currency: currency_code(request.money.currency),
+            created_at: clock::now(),
+            outcome: None,
+            approval_code: None,
+            response_code: None,
+            cvc_check: None,
+            reversing: false,
+        }
     }
 }
 
@@ -169,7 +226,7 @@ fn opening(peer: Peer<Gateway>, request: &Authorize) -> OpeningRow {
         class: DataClass::Card.as_str().to_owned(),
         records: 1,
         fields: vec!["pan".to_owned()],
-        purpose: "authorize".to_owned(),
+        purpose: PURPOSE.to_owned(),
         attempt_id: Some(attempt_uuid(request.attempt)),
     }
 }

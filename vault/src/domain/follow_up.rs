@@ -56,7 +56,7 @@ impl Vault {
             return self.known_follow_up(kind, request, VaultErrorCode::NetworkUnavailable).await;
         }
         let Some(_working) = self.in_flight.begin(request.attempt) else { return Ok(Outcome::Unknown) };
-        let attempt = new_attempt(kind, request, &original);
+        let attempt = AttemptRow { node: self.node_number(), ..new_attempt(kind, request, &original) };
         let begun =
             self.committer.begin(NewAttempt { attempt: attempt.clone(), opening: None, spends_token: false }).await?;
         if !matches!(begun, Begun::New(_)) {
@@ -116,6 +116,7 @@ fn new_attempt(kind: FollowUpKind, request: &FollowUp, original: &AttemptRow) ->
         approval_code: None,
         response_code: None,
         cvc_check: None,
+        reversing: false,
         ..original.clone()
     }
 }

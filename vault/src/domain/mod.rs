@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod authorize;
+pub mod canaries;
 pub mod follow_up;
 pub mod outcome;
 pub mod resolve;
@@ -9,7 +10,6 @@ pub mod tokenize;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use kura_platform::clock;
 use kura_wire::ids::{AttemptId, MerchantId, NodeId, RequestId};
@@ -25,6 +25,8 @@ use crate::crypto::identity::Identity;
 use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::cvc_store::CvcStore;
+use crate::guard::Guard;
+use crate::memory::Memory;
 use crate::store::StoreError;
 use crate::store::alerts::{self, AlertKind};
 
@@ -53,12 +55,21 @@ pub struct Vault {
     pub acquirer_live: Option<Acquirer>,
     /// Attempts that a task of this process is working on.
     pub in_flight: InFlight,
+    /// Budgets, freezes, canaries.
+    pub guard: Guard,
+    /// How the process's memory is kept off disks.
+    pub memory: Memory,
 }
 
 impl Vault {
     fn acquirer(&self, livemode: bool) -> Result<&Acquirer, VaultErrorCode> {
         let acquirer = if livemode { &self.acquirer_live } else { &self.acquirer_test };
         acquirer.as_ref().ok_or(VaultErrorCode::NetworkNotConfigured)
+    }
+
+    /// This node as rows have it.
+    fn node_number(&self) -> i16 {
+        i16::try_from(self.node.number()).unwrap_or(i16::MAX)
     }
 
     /// The keys, unless the vault is sealed.
@@ -98,7 +109,6 @@ impl Vault {
     /// Sealed data that does not open was damaged, moved or swapped: somebody must look.
     async fn raise_unopenable(&self, merchant: MerchantId, record: Uuid, request: RequestId) {
         let kind = AlertKind::SealedDataUnopenable;
-        tracing::error!(alert = kind.as_str(), %merchant, %record, request_id = %request, "sealed data does not open");
         let owner = Uuid::from_bytes(*merchant.as_bytes());
         let request = Uuid::from_bytes(*request.as_bytes());
         if let Err(error) =
@@ -110,7 +120,6 @@ impl Vault {
 
     /// What must be done every few seconds, whether or not anybody asks.
     pub fn upkeep(&self) {
-        self.cvcs.sweep(Instant::now());
         if let Err(error) = self.sealing_keys.rotate(&self.identity, clock::now_ms()) {
             tracing::error!(%error, "sealing keys not rotated");
         }

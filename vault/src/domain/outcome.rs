@@ -107,6 +107,8 @@ mod tests {
                 approval_code: decision.approval_code,
                 response_code: decision.response_code,
                 cvc_check: decision.cvc_check.map(str::to_owned),
+                node: 0,
+                reversing: false,
             };
             assert_eq!(recorded(&row), outcome_of(&answer(code)), "{code}");
             let open = AttemptRow { outcome: None, ..row };

@@ -1,6 +1,12 @@
 //! What became of an attempt? The record knows, or the network is asked (0600), or it is taken back (0420). Never sent again.
 //!
 //! An attempt that never came here gets a tombstone, so that it can't come later: its outcome is final too.
+//!
+//! Another node may still be at it. While that can be, it is left alone; and whenever it is taken back, this is on record
+//! first, so that an answer that arrives meanwhile at the other node decides nothing: the network is told to take it back,
+//! whatever it has said, and says so of itself from then on. Record and network never part, whoever comes first.
+
+use std::time::Duration;
 
 use kura_platform::clock;
 use kura_wire::ids::MerchantId;
@@ -10,9 +16,13 @@ use kura_wire::vault::{Outcome, Resolve, VaultErrorCode};
 use super::outcome::{recorded, reversed};
 use super::{Vault, attempt_uuid, internal, merchant_uuid, store_error};
 use crate::acquirer::{Acquirer, Reply, inquiry, reversal_advice};
-use crate::commit::{Begun, NewAttempt};
+use crate::commit::{Begun, Decided, NewAttempt};
 use crate::store::attempts::{self, AttemptRow};
 
+/// Field 39 of a reversal's answer: it arrived after all, and can't be taken back. Then its own answer counts again.
+const STANDS: [&str; 2] = ["12", "13"];
+/// How much longer than the network another node may take to write an outcome down.
+const ANOTHERS_MARGIN: Duration = Duration::from_secs(2);
 /// Field 39 of an inquiry's answer: nothing is known of that reference.
 const NOT_KNOWN: &str = "25";
 /// Field 39 of an inquiry's answer that can only be the issuer's, about the attempt. Others (30, 91, 96 …) may be about the
@@ -37,6 +47,15 @@ impl Vault {
             return Ok(recorded(&attempt));
         }
         let acquirer = self.acquirer(attempt.livemode)?;
+        if attempt.node != self.node_number()
+            && clock::now() < attempt.created_at + acquirer.patience() + ANOTHERS_MARGIN
+        {
+            return Ok(Outcome::Unknown);
+        }
+        if attempt.reversing {
+            // It was not heard, or its answer was not: it is told again.
+            return self.take_back(acquirer, request.context.merchant, &attempt).await;
+        }
         self.ask_network(acquirer, request.context.merchant, &attempt).await
     }
 
@@ -49,8 +68,8 @@ impl Vault {
         let message = inquiry(attempt, merchant).map_err(|error| internal(&error))?;
         match acquirer.ask(message).await {
             Reply::Answered(answer) if answer.reversed => {
-                self.committer.decide(reversed(attempt.id)).await?;
-                Ok(Outcome::Reversed)
+                let decided = self.committer.decide(reversed(attempt.id)).await?;
+                self.told(attempt, decided, Outcome::Reversed).await
             }
             Reply::Answered(answer) if answer.response_code == NOT_KNOWN => {
                 self.take_back(acquirer, merchant, attempt).await
@@ -74,10 +93,17 @@ impl Vault {
         let currency = parse_currency(&attempt.currency).map_err(|error| internal(&error))?;
         let money = Money { amount_minor: attempt.amount_minor, currency };
         let message = reversal_advice(attempt, merchant, money).map_err(|error| internal(&error))?;
+        if !attempts::mark_reversing(&self.pool, attempt.id).await.map_err(store_error)? {
+            return self.told(attempt, Decided::Before, Outcome::Unknown).await;
+        }
         match acquirer.ask(message).await {
             Reply::Answered(answer) if answer.is_approved() => {
-                self.committer.decide(reversed(attempt.id)).await?;
-                Ok(Outcome::Reversed)
+                let decided = self.committer.decide(reversed(attempt.id)).await?;
+                self.told(attempt, decided, Outcome::Reversed).await
+            }
+            Reply::Answered(answer) if STANDS.contains(&answer.response_code.as_str()) => {
+                attempts::mark_standing(&self.pool, attempt.id).await.map_err(store_error)?;
+                Ok(Outcome::Unknown)
             }
             _ => Ok(Outcome::Unknown),
         }
@@ -89,6 +115,7 @@ impl Vault {
             id,
             merchant_id: merchant_uuid(request.context.merchant),
             livemode: request.context.livemode,
+            node: self.node_number(),
             kind: "tombstone".to_owned(),
             card_id: None,
             original_id: None,
@@ -102,6 +129,7 @@ impl Vault {
             approval_code: None,
             response_code: None,
             cvc_check: None,
+            reversing: false,
         };
         let buried = NewAttempt { attempt: tombstone, opening: None, spends_token: false };
         match self.committer.begin(buried).await? {

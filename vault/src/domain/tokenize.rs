@@ -76,7 +76,7 @@ impl Vault {
 }
 
 /// The card under the key of the moment.
-async fn sealed_row(
+pub(super) async fn sealed_row(
     keyring: &Keyring,
     context: &Context,
     record: [u8; 16],

@@ -45,8 +45,8 @@ async fn test_card(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Bo
     Ok(Json(vault.make_test_card(&request).await?))
 }
 
-async fn attach(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Attach>) -> Answer<Tokenized> {
-    Ok(Json(vault.attach(&request).await?))
+async fn attach(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Attach>) -> Answer<Tokenized> {
+    Ok(Json(vault.attach(peer, &request).await?))
 }
 
 async fn authorize(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Authorize>) -> Answer<Outcome> {

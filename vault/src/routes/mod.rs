@@ -38,6 +38,7 @@ impl IntoResponse for Failure {
             VaultErrorCode::NetworkNotConfigured
             | VaultErrorCode::NetworkUnavailable
             | VaultErrorCode::Sealed
+            | VaultErrorCode::PurposeFrozen
             | VaultErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             VaultErrorCode::SealedDataCorrupt | VaultErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -15,6 +15,8 @@ pub struct AttemptRow {
     pub merchant_id: Uuid,
     /// Test or live.
     pub livemode: bool,
+    /// The node that works on it.
+    pub node: i16,
     /// `authorize`, `purchase`, `capture`, `void`, `refund`, `tombstone`.
     pub kind: String,
     /// The card; none for a tombstone.
@@ -39,6 +41,8 @@ pub struct AttemptRow {
     pub response_code: Option<String>,
     /// What the network said of the CVC.
     pub cvc_check: Option<String>,
+    /// It is being taken back at the network.
+    pub reversing: bool,
 }
 
 /// How an attempt ended.
@@ -75,12 +79,13 @@ pub async fn insert_new(connection: &mut PgConnection, rows: &[&AttemptRow]) -> 
     let currencies: Vec<String> = rows.iter().map(|row| row.currency.clone()).collect();
     let created: Vec<OffsetDateTime> = rows.iter().map(|row| row.created_at).collect();
     let outcomes: Vec<Option<String>> = rows.iter().map(|row| row.outcome.clone()).collect();
+    let nodes: Vec<i16> = rows.iter().map(|row| row.node).collect();
     sqlx::query_scalar!(
         "/* vault attempts::insert_new */
          INSERT INTO attempts (id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor,
-             currency, created_at, outcome)
+             currency, created_at, outcome, node)
          SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::boolean[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
-             $8::integer[], $9::bigint[], $10::text[], $11::timestamptz[], $12::text[])
+             $8::integer[], $9::bigint[], $10::text[], $11::timestamptz[], $12::text[], $13::smallint[])
          ON CONFLICT (id) DO NOTHING RETURNING id",
         &ids,
         &merchants,
@@ -93,30 +98,33 @@ pub async fn insert_new(connection: &mut PgConnection, rows: &[&AttemptRow]) -> 
         &amounts,
         &currencies,
         &created,
-        &outcomes as &[Option<String>]
+        &outcomes as &[Option<String>],
+        &nodes
     )
     .fetch_all(connection)
     .await
 }
 
-/// Decides those that are open, in one statement. What is decided stays as it is.
+/// Decides those that are open, in one statement, and gives their ids. What is decided stays as it is; what is being taken back
+/// can only turn out reversed, whatever its own answer said.
 ///
 /// # Errors
 /// [`StoreError`]; none is decided then.
-pub async fn decide_all(connection: &mut PgConnection, decisions: &[Decision]) -> Result<(), StoreError> {
+pub async fn decide_all(connection: &mut PgConnection, decisions: &[Decision]) -> Result<Vec<Uuid>, StoreError> {
     let ids: Vec<Uuid> = decisions.iter().map(|decision| decision.id).collect();
     let outcomes: Vec<String> = decisions.iter().map(|decision| decision.outcome.to_owned()).collect();
     let approvals: Vec<Option<String>> = decisions.iter().map(|decision| decision.approval_code.clone()).collect();
     let responses: Vec<Option<String>> = decisions.iter().map(|decision| decision.response_code.clone()).collect();
     let checks: Vec<Option<String>> = decisions.iter().map(|decision| decision.cvc_check.map(str::to_owned)).collect();
     let ats: Vec<OffsetDateTime> = decisions.iter().map(|decision| decision.at).collect();
-    sqlx::query!(
+    sqlx::query_scalar!(
         "/* vault attempts::decide_all */
          UPDATE attempts SET outcome = new.outcome, approval_code = new.approval_code, response_code = new.response_code,
              cvc_check = new.cvc_check, decided_at = new.at
          FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
              AS new (id, outcome, approval_code, response_code, cvc_check, at)
-         WHERE attempts.id = new.id AND attempts.outcome IS NULL",
+         WHERE attempts.id = new.id AND attempts.outcome IS NULL AND (NOT attempts.reversing OR new.outcome = 'reversed')
+         RETURNING attempts.id",
         &ids,
         &outcomes,
         &approvals as &[Option<String>],
@@ -124,7 +132,34 @@ pub async fn decide_all(connection: &mut PgConnection, decisions: &[Decision]) -
         &checks as &[Option<String>],
         &ats
     )
-    .execute(connection)
+    .fetch_all(connection)
+    .await
+}
+
+/// From now on it can only turn out reversed. False when it is decided.
+///
+/// # Errors
+/// [`StoreError`]; nothing may be taken back then.
+pub async fn mark_reversing(pool: &PgPool, id: Uuid) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "/* vault attempts::mark_reversing */ UPDATE attempts SET reversing = true WHERE id = $1 AND outcome IS NULL",
+        id
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The network won't take it back: its own answer counts again.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn mark_standing(pool: &PgPool, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "/* vault attempts::mark_standing */ UPDATE attempts SET reversing = false WHERE id = $1 AND outcome IS NULL",
+        id
+    )
+    .execute(pool)
     .await
     .map(drop)
 }
@@ -138,7 +173,7 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<AttemptRow>, StoreEr
         AttemptRow,
         "/* vault attempts::find */
          SELECT id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor, currency,
-             created_at, outcome, approval_code, response_code, cvc_check
+             created_at, outcome, approval_code, response_code, cvc_check, node, reversing
          FROM attempts WHERE id = $1",
         id
     )

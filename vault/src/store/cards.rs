@@ -185,3 +185,20 @@ pub async fn mark_saved(pool: &PgPool, id: Uuid, merchant: Uuid, at: OffsetDateT
     .await?;
     Ok(done.rows_affected() == 1)
 }
+
+/// What some of a merchant's cards look like: first six digits, and whether there is a cardholder's name.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list_models(pool: &PgPool, merchant: Uuid, livemode: bool) -> Result<Vec<(String, bool)>, StoreError> {
+    let rows = sqlx::query!(
+        "/* vault cards::list_models */
+         SELECT bin, holder_sealed IS NOT NULL AS \"has_holder!\"
+         FROM cards WHERE merchant_id = $1 AND livemode = $2 LIMIT 1000",
+        merchant,
+        livemode
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.bin, row.has_holder)).collect())
+}

@@ -279,3 +279,16 @@ pub async fn list_destroyed_since(pool: &PgPool, since: OffsetDateTime) -> Resul
     .fetch_all(pool)
     .await
 }
+
+/// The merchants that have a key for cards.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn list_card_merchants(pool: &PgPool) -> Result<Vec<Uuid>, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault deks::list_card_merchants */
+         SELECT DISTINCT merchant_id FROM deks WHERE data_class = 'card' AND state = 'active' ORDER BY merchant_id"
+    )
+    .fetch_all(pool)
+    .await
+}

@@ -2,8 +2,11 @@
 
 pub mod alerts;
 pub mod attempts;
+pub mod budget_windows;
+pub mod canaries;
 pub mod cards;
 pub mod deks;
+pub mod freezes;
 pub mod keks;
 pub mod openings;
 

@@ -1,5 +1,6 @@
 //! `GET /checkout/sealing_keys`: the vault's keys, as the vault signed them. The gateway can delay them, not alter them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use kura_platform::clock;
-use kura_wire::sealed_box::{SealingKeySet, SignedKeySet};
+use kura_wire::ids::NodeId;
+use kura_wire::sealed_box::{SealingKeySet, SignedKeySet, node_of_key};
 
 use crate::app::App;
 use crate::error::ApiResult;
@@ -23,9 +25,31 @@ const FAILED_FOR: Duration = Duration::from_secs(1);
 /// How long the vault may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The last set, when it came, and the last failure.
+/// The keys of all nodes, by node.
 #[derive(Default)]
-pub struct SealingKeyCache {
+pub struct SealingKeyCaches(Mutex<BTreeMap<NodeId, Arc<SealingKeyCache>>>);
+
+impl SealingKeyCaches {
+    fn of(&self, node: NodeId) -> Arc<SealingKeyCache> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(node).or_default())
+    }
+
+    /// Gives this key to nobody any more, if it is the one that is given at present.
+    pub fn forget(&self, key_id: &str) {
+        let Some(node) = node_of_key(key_id) else { return };
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&node).map(Arc::clone);
+        if let Some(cache) = known {
+            let mut state = cache.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.kept.as_ref().is_some_and(|kept| kept.keys.payload.contains(&format!("\"{key_id}\""))) {
+                state.kept = None;
+            }
+        }
+    }
+}
+
+/// The last set of a node, when it came, and the last failure.
+#[derive(Default)]
+struct SealingKeyCache {
     state: Mutex<Memory>,
     asking: tokio::sync::Mutex<()>,
 }
@@ -116,9 +140,21 @@ fn not_after_ms(keys: &SignedKeySet) -> i64 {
     set.and_then(|set| set.keys.iter().map(|key| key.not_after_ms).min()).unwrap_or(i64::MIN)
 }
 
+/// The set of a node that is there; they take turns.
+async fn current(app: &App) -> Result<Arc<SignedKeySet>, VaultFailure> {
+    let mut last = VaultFailure::Away;
+    for node in app.vault.nodes() {
+        match app.sealing_keys.of(node.number).current(|| app.vault.sealing_keys(node)).await {
+            Ok(keys) => return Ok(keys),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
+}
+
 /// Runs it.
 pub async fn run(State(app): State<App>) -> ApiResult<Response> {
-    let keys = app.sealing_keys.current(|| app.vault.sealing_keys()).await?;
+    let keys = current(&app).await?;
     let mut response = Json(keys.as_ref()).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=10"));
     Ok(response)

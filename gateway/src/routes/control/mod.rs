@@ -1,13 +1,16 @@
-//! The control plane: what the console may ask, over mutual TLS with the admin's certificate alone. Read only.
+//! The control plane: what the console may ask, over mutual TLS with the admin's certificate alone. Read only, but for
+//! saved cards that the console puts among a merchant's own.
 
 pub mod payment;
 pub mod payments;
+pub mod saved_cards;
 pub mod status;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use kura_wire::control::{PATH_PAYMENT, PATH_PAYMENTS, PATH_STATUS};
+use kura_wire::guard::PATH_SAVED_CARDS;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -18,6 +21,7 @@ pub fn router(app: App) -> Router {
         .route(PATH_PAYMENTS, get(payments::run))
         .route(PATH_PAYMENT, get(payment::run))
         .route(PATH_STATUS, get(status::run))
+        .route(PATH_SAVED_CARDS, post(saved_cards::run))
         .with_state(app)
 }
 

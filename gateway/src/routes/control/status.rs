@@ -11,7 +11,7 @@ use crate::store;
 /// Runs it.
 pub async fn run(_peer: Peer<Admin>, State(app): State<App>) -> Json<ServiceStatus> {
     let database = store::answers(&app.pool).await;
-    let vault = app.vault.sealing_keys().await.is_ok();
+    let vault = app.vault.is_there().await;
     Json(ServiceStatus {
         service: "gateway".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -83,9 +83,9 @@ pub async fn confirm(
         Started::Fresh(attempt, intent, card) => (attempt, intent, card.0, card.1),
         Started::Changed => return Err(ApiError::internal("a payment whose card keeps changing")),
     };
-    let token = card.token(named.allows);
+    let charged = Some((card.token(named.allows), context.merchant.cvc_rule(&card)));
     let carried =
-        carry_out(&context.app, context.vault_context(), context.tenant(), &attempt, Some(token), *intent).await?;
+        carry_out(&context.app, context.vault_context(), context.tenant(), &attempt, charged, *intent).await?;
     answer(context, carried, Some(card), expand).await
 }
 

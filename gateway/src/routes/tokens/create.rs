@@ -2,7 +2,7 @@
 
 use kura_platform::clock;
 use kura_wire::sealed_box::{MAX_CIPHERTEXT_LEN, SealedBox};
-use kura_wire::vault::Tokenize;
+use kura_wire::vault::{Tokenize, VaultErrorCode};
 use serde_json::{Map, Value};
 
 use crate::codes::Code;
@@ -12,6 +12,7 @@ use crate::edge::params::Params;
 use crate::error::{ApiError, ApiResult};
 use crate::render;
 use crate::store::cards::{self, Card};
+use crate::vault_client::VaultFailure;
 
 /// Letters of base64 that the longest ciphertext has.
 const MAX_CIPHERTEXT_LETTERS: usize = MAX_CIPHERTEXT_LEN.div_ceil(3) * 4;
@@ -26,7 +27,14 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
         context.merchant.publishable_key().ok_or_else(|| ApiError::new(Code::PublishableKeyRequired))?;
 
     let ask = Tokenize { context: context.vault_context(), publishable_key: publishable_key.to_owned(), sealed };
-    let made = context.app.vault.tokenize(&ask).await?;
+    let made = match context.app.vault.tokenize(&ask).await {
+        Err(VaultFailure::Refused(VaultErrorCode::SealingKeyExpired)) => {
+            // Its node is gone or new: nobody else should be given this key.
+            context.app.sealing_keys.forget(&ask.sealed.key_id);
+            return Err(ApiError::from(VaultFailure::Refused(VaultErrorCode::SealingKeyExpired)));
+        }
+        answer => answer?,
+    };
     let at = clock::now();
     cards::insert(&context.app.pool, context.tenant(), made.token, &made.card, at).await?;
 
@@ -44,6 +52,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
         customer: None,
         metadata: Map::new(),
         created_at: at,
+        charged_at: None,
     };
     Ok(render::card::token(context.tenant(), &card))
 }

@@ -1,5 +1,8 @@
 //! What the console may ask, one file for each subject. No card data beyond what the ledger names: records, never numbers.
 
+mod alerts;
+mod canaries;
+mod freezes;
 mod openings;
 mod status;
 
@@ -26,7 +29,13 @@ pub struct Control {
 
 /// The routes.
 pub fn router(control: Control) -> Router {
-    Router::new().merge(status::routes()).merge(openings::routes()).with_state(control)
+    Router::new()
+        .merge(status::routes())
+        .merge(openings::routes())
+        .merge(alerts::routes())
+        .merge(freezes::routes())
+        .merge(canaries::routes())
+        .with_state(control)
 }
 
 /// An error on its way out: the code, and the status that goes with it.

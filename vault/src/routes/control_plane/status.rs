@@ -7,6 +7,7 @@ use kura_platform::tls::{Admin, Peer};
 use kura_wire::control::{PATH_STATUS, ServiceStatus};
 
 use super::Control;
+use crate::memory;
 use crate::store::alerts;
 
 /// The routes.
@@ -16,7 +17,7 @@ pub(super) fn routes() -> Router<Control> {
 
 async fn status(_peer: Peer<Admin>, State(control): State<Control>) -> Json<ServiceStatus> {
     let vault = &control.vault;
-    let alerts = alerts::count(&vault.pool).await;
+    let alerts = alerts::count_unopenable(&vault.pool).await;
     Json(ServiceStatus {
         service: "vault".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -25,6 +26,9 @@ async fn status(_peer: Peer<Admin>, State(control): State<Control>) -> Json<Serv
         checks: vec![
             ("database answers".to_owned(), alerts.is_ok()),
             ("all sealed data that was opened was intact".to_owned(), matches!(alerts, Ok(0))),
+            ("no purpose is frozen".to_owned(), vault.guard.is_free()),
+            ("memory can't be swapped out".to_owned(), vault.memory.is_kept()),
+            ("no memory is swapped out".to_owned(), memory::swapped_kib() == Some(0)),
             (
                 "acquirer (test) signed on".to_owned(),
                 vault.acquirer_test.as_ref().is_some_and(crate::acquirer::Acquirer::is_connected),

@@ -1,0 +1,28 @@
+//! `POST /control/v1/saved_cards`: a saved card of the vault's, kept like all others.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use kura_platform::tls::{Admin, Peer};
+use kura_wire::guard::SavedCard;
+use kura_wire::ids::TokenUse;
+
+use super::failed;
+use crate::app::App;
+use crate::store::{Tenant, cards};
+
+/// Runs it.
+pub async fn run(
+    _peer: Peer<Admin>,
+    State(app): State<App>,
+    Json(saved): Json<SavedCard>,
+) -> Result<StatusCode, StatusCode> {
+    if saved.token.allows != TokenUse::Multi {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let tenant = Tenant::new(saved.merchant, saved.livemode);
+    cards::insert_saved(&app.pool, tenant, saved.token, &saved.card, saved.created_at, Some(saved.saved_at))
+        .await
+        .map_err(failed)?;
+    Ok(StatusCode::CREATED)
+}
