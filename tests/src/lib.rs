@@ -8,9 +8,11 @@
 mod run;
 pub mod search;
 mod stack;
+mod vault_peer;
 
-pub use run::{Keys, Merchants, Run};
-pub use stack::{Answer, Options, Stack};
+pub use run::{Keys, Merchants, Run, VaultNode};
+pub use stack::{Answer, Options, Stack, program};
+pub use vault_peer::VaultPeer;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -37,6 +37,8 @@ pub struct Run {
     pub control: BTreeMap<String, SocketAddr>,
     /// The vault's listener for the gateway.
     pub vault_data_plane: SocketAddr,
+    /// All vault nodes, node 0 first.
+    pub vaults: Vec<VaultNode>,
     /// The simulated acquirer's ISO 8583 listener.
     pub acquirer: SocketAddr,
     /// Directories with `certificate.pem`, `key.pem` and `ca.pem`.
@@ -61,6 +63,17 @@ pub struct Keys {
 pub struct Merchants {
     pub main: String,
     pub other: String,
+}
+
+/// A vault node.
+#[derive(Debug, Clone, Deserialize)]
+pub struct VaultNode {
+    /// Its number; its process is called `vault`, `vault-1`, …
+    pub node: u16,
+    /// Its listener for the gateway.
+    pub data_plane: SocketAddr,
+    /// Its listener for the console.
+    pub control_plane: SocketAddr,
 }
 
 /// A private cluster.

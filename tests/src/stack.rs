@@ -35,6 +35,20 @@ impl Options {
         self
     }
 
+    /// With so many vault nodes: `vault`, `vault-1`, …
+    #[must_use]
+    pub fn vault_nodes(mut self, count: u8) -> Self {
+        self.arguments.extend(["--vault-nodes".to_owned(), count.to_string()]);
+        self
+    }
+
+    /// Goes on without this process when it dies.
+    #[must_use]
+    pub fn spare(mut self, name: &str) -> Self {
+        self.arguments.extend(["--spare".to_owned(), name.to_owned()]);
+        self
+    }
+
     /// A service that dies is started again.
     #[must_use]
     pub fn restart(mut self) -> Self {
@@ -234,6 +248,52 @@ impl Stack {
         if output.status.success() { Ok(out.trim_end().to_owned()) } else { Err(err.into_owned()) }
     }
 
+    /// Runs `kura vault …` on this Kura; gives what it printed.
+    ///
+    /// # Errors
+    /// What it said, when it failed.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn vault(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut kura = Command::new(program("kura"));
+        kura.arg("vault").arg("--state").arg(&self.state).args(arguments).current_dir(workspace());
+        let output = kura.env("NO_COLOR", "1").stdin(Stdio::null()).output().expect("the runner is built");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// One of a service's own commands with its configuration; gives what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn command(&self, service: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(program(&format!("kura-{service}")));
+        command.arg("--config").arg(self.state.join(service).join(format!("{service}.toml"))).args(arguments);
+        let output = command.stdin(Stdio::null()).output().expect("the service is built");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Tells a process to end, as an operator would.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn terminate(&self, name: &str) {
+        let pid = self.run_now().pids[name];
+        kill_process(Pid::from_raw(pid).expect("a process number"), Signal::TERM).expect("it runs");
+    }
+
+    /// Holds a process still (`true`) or lets it go on.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn hold_still(&self, name: &str, still: bool) {
+        let pid = self.run_now().pids[name];
+        let signal = if still { Signal::STOP } else { Signal::CONT };
+        kill_process(Pid::from_raw(pid).expect("a process number"), signal).expect("it runs");
+    }
+
     /// Ends a process without a chance to tidy up, as a crash or a thief would.
     ///
     /// # Panics
@@ -287,6 +347,10 @@ impl Stack {
             "fronts" => is_healthy(&run.fronts),
             "networks" => is_healthy(&run.networks),
             "vault" => std::net::TcpStream::connect(run.vault_data_plane).is_ok(),
+            node if node.starts_with("vault-") => {
+                let vault = run.vaults.iter().find(|vault| node.ends_with(&format!("-{}", vault.node)));
+                std::net::TcpStream::connect(vault.expect("a node that was started").data_plane).is_ok()
+            }
             "postgres-vault" => self.psql("vault", "postgres", "SELECT 1").is_ok(),
             "postgres-main" => self.psql("gateway", "postgres", "SELECT 1").is_ok(),
             other => panic!("no process is called {other}"),
@@ -383,7 +447,10 @@ fn new_state(under: &Path) -> PathBuf {
 }
 
 /// A program of the workspace: beside the directory that this test program is in.
-fn program(name: &str) -> PathBuf {
+///
+/// # Panics
+/// When this program has no path.
+pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
     own.ancestors().nth(2).expect("cargo's target directory").join(name)
 }
