@@ -265,8 +265,19 @@ fn a_concurrent_write_is_not_lost() {
         writer.join().expect("the writer");
         written
     });
-    let now = stack.sql("vault", &format!("SELECT key_id, holder_sealed FROM cards WHERE id = '{}'", row.id));
-    assert_eq!((written, now), (0, format!("{new_key}|\\x77")));
+    let read = format!("SELECT key_id, holder_sealed, ctid FROM cards WHERE id = '{}'", row.id);
+    let now = stack.sql("vault", &read);
+    assert_eq!(written, 0);
+    assert!(now.starts_with(&format!("{new_key}|\\x77|")), "{now}");
+    // Even where the row lies again at the place that it was read at: it is under another key.
+    let at = now.rsplit('|').next().expect("a place").to_owned();
+    let sealed = vec![Some(Sealed::from_column(vec![9; 60])), None];
+    let stale = Resealed { at, id: row.id, old_key: row.key_id, new_key, sealed };
+    let written = block_on(async {
+        let mut connection = pool.acquire().await.expect("a connection");
+        reseal::update_cards(&mut connection, &[stale]).await.expect("nothing in its way")
+    });
+    assert_eq!((written, stack.sql("vault", &read)), (0, now));
     let owner = Uuid::from_bytes(*merchant.as_bytes());
     stack.sql("vault", &format!("DELETE FROM cards WHERE merchant_id = '{owner}'"));
 }
