@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::terminal::note;
 use crate::workspace;
 
-const TARGETS: [&str; 3] = ["sealed_box", "card", "iso8583"];
+const TARGETS: [&str; 4] = ["sealed_box", "card", "share", "iso8583"];
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
@@ -18,7 +18,7 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
 /// Feed the readers that meet strangers' bytes with ever stranger ones.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// sealed_box, card or iso8583 [default: all, one after the other]
+    /// sealed_box, card, share or iso8583 [default: all, one after the other]
     targets: Vec<String>,
     /// How long for each
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]

@@ -4,6 +4,7 @@
 
 use std::sync::OnceLock;
 
+use kura_custody::share::Share;
 use kura_iso8583::{FrameReader, Message};
 use kura_platform::clock;
 use kura_vault::card::read_card;
@@ -17,7 +18,8 @@ use kura_wire::vault::Tokenize;
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 3] = [("sealed_box", sealed_box), ("card", card), ("iso8583", iso8583)];
+pub const TARGETS: [(&str, Target); 4] =
+    [("sealed_box", sealed_box), ("card", card), ("share", share), ("iso8583", iso8583)];
 
 struct Vault {
     keys: SealingKeys,
@@ -61,6 +63,19 @@ pub fn card(bytes: &[u8]) {
     if let Ok(card) = read_card(bytes, clock::now()) {
         assert!((1..=12).contains(&card.expiry.month));
         assert_eq!((card.pan.bin().len(), card.pan.last_four().len()), (6, 4));
+    }
+}
+
+/// What a custodian types. What is read is written again as one text, which reads as the same share; nothing that is not a
+/// share is told as more than where it is wrong.
+pub fn share(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(share) = Share::parse(text) {
+        let canonical = share.reveal_as_text();
+        let again = Share::parse(&canonical).expect("what it writes it reads");
+        assert_eq!(*again.reveal_as_text(), *canonical);
+        assert_eq!((again.set(), again.index(), again.threshold()), (share.set(), share.index(), share.threshold()));
+        assert!(share.threshold() > 0 && share.index() > 0, "no share is the root itself");
     }
 }
 

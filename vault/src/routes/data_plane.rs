@@ -53,8 +53,8 @@ async fn attach(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<A
     Ok(Json(vault.attach(peer, &request).await?))
 }
 
-async fn describe(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Describe>) -> Answer<Tokenized> {
-    Ok(Json(vault.describe(&request).await?))
+async fn describe(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Describe>) -> Answer<Tokenized> {
+    Ok(Json(vault.describe(peer, &request).await?))
 }
 
 async fn authorize(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Authorize>) -> Answer<Outcome> {
