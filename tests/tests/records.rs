@@ -293,8 +293,10 @@ fn payers_lie_nowhere_in_the_open() {
     let payeasy = json!({ "name": name, "phone": phone, "postcode": "9998877", "address": address });
     assert_eq!(store_payer(&plane, merchant, "payeasy", &payeasy).0, 200);
     assert_eq!(store_payer(&plane, merchant, "emoney", &json!({ "email": email })).0, 200);
-    let form = [("name", name.as_str()), ("email", email.as_str()), ("phone", phone.as_str())];
-    customer(stack, &stack.run().keys.sk_test, &form);
+    // As JSON: in a form, the digits of an encoded name and of the number may look like a card's together, by chance.
+    let person = json!({ "name": name, "email": email, "phone": phone });
+    let made = stack.post_json("/v1/customers", &stack.run().keys.sk_test, &person);
+    assert_eq!(made.status, 200, "{}", made.text);
     assert_eq!(listed(stack, &stack.run().keys.sk_test, &email).len(), 1);
     for database in ["vault", "gateway"] {
         stack.sql(database, "CHECKPOINT");
