@@ -8,7 +8,7 @@ CREATE TABLE custodian_sets (
     -- Pending until a threshold of its shares was entered; retired when another set took its place.
     state text NOT NULL CHECK (state IN ('pending', 'active', 'retired')),
     -- Nothing, sealed under the root: tells whether shares make it, and is no easier to guess than the root's 256 bits.
-    check_sealed bytea NOT NULL,
+    check_value bytea NOT NULL,
     created_at timestamptz NOT NULL,
     activated_at timestamptz,
     retired_at timestamptz

@@ -330,6 +330,8 @@ fn cards_made_under_rotations_are_not_lost() {
                         let (token, _) = saved_card(stack, key);
                         assert_eq!(pay(stack, key, &token), 200);
                         made += 1;
+                        // Below the rate of a key.
+                        std::thread::sleep(Duration::from_millis(60));
                     }
                     made
                 })
@@ -359,6 +361,7 @@ fn every_sealed_table_is_resealed() {
     });
     let mut known: Vec<&str> = Table::ALL.iter().map(|table| table.name()).collect();
     known.sort_unstable();
+    known.dedup();
     assert_eq!(tables, known);
 }
 
@@ -473,9 +476,9 @@ fn a_batch_is_known_again() {
     assert_eq!(console.take(import, &console.seal(import, 0, &rows)), (200, answer), "sealed and sent again");
     assert_eq!(console.take(import, &console.seal(import, 0, &rows[..4])), (409, json!({ "code": "conflict" })));
     let other_number = ImportBatch { number: 1, ..first.clone() };
-    assert_eq!(console.take(import, &other_number), (422, json!({ "code": "box_unopenable" })));
+    assert_eq!(console.take(import, &other_number), (400, json!({ "code": "box_unopenable" })));
     let other_import = console.import(true);
-    assert_eq!(console.take(other_import, &first), (422, json!({ "code": "box_unopenable" })));
+    assert_eq!(console.take(other_import, &first), (400, json!({ "code": "box_unopenable" })));
     let descending =
         [ImportRow(9, "4242424242424242", 12, 2035, None), ImportRow(8, "4242424242424242", 12, 2035, None)];
     assert_eq!(console.take(import, &console.seal(import, 1, &descending)).0, 400);

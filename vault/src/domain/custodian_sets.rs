@@ -59,7 +59,7 @@ impl Vault {
         let set = CustodianSetId::from_bytes(random::bytes());
         let root = random_key();
         let check = RootKey::new(ProviderKind::Shamir, set.as_bytes(), &root).and_then(|root| root.make_check());
-        let check_sealed = check.map_err(|error| internal(&error))?;
+        let check_value = check.map_err(|error| internal(&error))?;
         let shares = split(set, &root, new.threshold, count).map_err(|_| ControlCode::Malformed)?;
         drop(root);
         let to = shares.iter().zip(&new.custodians);
@@ -71,7 +71,7 @@ impl Vault {
             id: Uuid::from_bytes(*set.as_bytes()),
             threshold: new.threshold.into(),
             custodians: &names,
-            check_sealed: &check_sealed,
+            check_value: &check_value,
         };
         let mut transaction = self.pool.begin().await.map_err(unavailable)?;
         custodian_sets::insert_pending(&mut transaction, &row, clock::now()).await.map_err(unavailable)?;

@@ -168,7 +168,7 @@ impl Vault {
         }
         let made = gathered.combine(purpose, id).ok();
         let root = made.and_then(|root| RootKey::new(ProviderKind::Shamir, id.as_bytes(), &root).ok());
-        match root.filter(|root| root.made_check(&set.check_sealed)) {
+        match root.filter(|root| root.made_check(&set.check_value)) {
             Some(root) => Ok(Some(root)),
             None => {
                 gathered.wipe(purpose);

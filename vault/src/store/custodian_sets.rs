@@ -17,7 +17,7 @@ pub struct SetRow {
     /// `pending`, `active` or `retired`.
     pub state: String,
     /// Tells whether a root is this set's.
-    pub check_sealed: Vec<u8>,
+    pub check_value: Vec<u8>,
     /// When it was made.
     pub created_at: OffsetDateTime,
 }
@@ -31,7 +31,7 @@ pub struct NewSet<'a> {
     /// Names in the order of their shares.
     pub custodians: &'a [String],
     /// Tells whether a root is this set's.
-    pub check_sealed: &'a [u8],
+    pub check_value: &'a [u8],
 }
 
 /// One set, whatever its state.
@@ -42,7 +42,7 @@ pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<SetR
     sqlx::query_as!(
         SetRow,
         "/* vault custodian_sets::find */
-         SELECT id, threshold, custodians, state, check_sealed, created_at FROM custodian_sets WHERE id = $1",
+         SELECT id, threshold, custodians, state, check_value, created_at FROM custodian_sets WHERE id = $1",
         id
     )
     .fetch_optional(executor)
@@ -57,7 +57,7 @@ pub async fn list_current(executor: impl PgExecutor<'_>) -> Result<Vec<SetRow>, 
     sqlx::query_as!(
         SetRow,
         "/* vault custodian_sets::list_current */
-         SELECT id, threshold, custodians, state, check_sealed, created_at FROM custodian_sets
+         SELECT id, threshold, custodians, state, check_value, created_at FROM custodian_sets
          WHERE state <> 'retired' ORDER BY state"
     )
     .fetch_all(executor)
@@ -82,12 +82,12 @@ pub async fn insert_pending(
     .await?;
     sqlx::query!(
         "/* vault custodian_sets::insert_pending */
-         INSERT INTO custodian_sets (id, threshold, custodians, state, check_sealed, created_at)
+         INSERT INTO custodian_sets (id, threshold, custodians, state, check_value, created_at)
          VALUES ($1, $2, $3, 'pending', $4, $5)",
         new.id,
         new.threshold,
         new.custodians,
-        new.check_sealed,
+        new.check_value,
         now
     )
     .execute(connection)
