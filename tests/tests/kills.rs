@@ -132,7 +132,7 @@ fn killed_at_random_moments_the_vault_loses_nothing_that_it_acknowledged() {
         }
         std::thread::sleep(Duration::from_secs(2));
     });
-    let (last, said) = stack.ask_operator(&["rotation", "--unlimited", "--wait"]);
+    let (last, said) = stack.ask_operator(&["rotation", "--wait"]);
     assert_eq!((&last["running"], &last["items_damaged"]), (&false.into(), &0.into()), "{last} {said}");
     let counted = [tokens, imports, payments, rotations].map(|count| count.load(Ordering::Relaxed));
     let [tokens, imports, payments, rotations] = counted;
