@@ -58,6 +58,13 @@ impl Options {
         self
     }
 
+    /// Without the gateway's rate limits, for load.
+    #[must_use]
+    pub fn unlimited(self) -> Self {
+        let limits = ["per_address_per_second", "per_address_burst", "per_key_per_second", "per_key_burst"];
+        limits.iter().fold(self, |options, limit| options.set(&format!("gateway.rate_limits.{limit}=1000000")))
+    }
+
     /// A service that dies is started again.
     #[must_use]
     pub fn restart(mut self) -> Self {

@@ -133,10 +133,8 @@ fn try_to_pay(stack: &Stack, key: &str, amount: usize, card: &Card) -> Option<An
 /// stays undecided.
 #[test]
 fn killed_fifty_times_no_payment_is_lost_or_doubled() {
-    let unlimited = ["per_address_per_second", "per_address_burst", "per_key_per_second", "per_key_burst"];
-    let options = unlimited
-        .iter()
-        .fold(Options::default(), |options, limit| options.set(&format!("gateway.rate_limits.{limit}=1000000")))
+    let options = Options::default()
+        .unlimited()
         .set("gateway.recovery.every_ms=200")
         .set("gateway.recovery.after_ms=1500")
         .restart();

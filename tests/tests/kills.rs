@@ -109,11 +109,7 @@ impl Drop for StopOnDrop<'_> {
 
 #[test]
 fn killed_at_random_moments_the_vault_loses_nothing_that_it_acknowledged() {
-    let unlimited = ["per_address_per_second", "per_address_burst", "per_key_per_second", "per_key_burst"];
-    let options = unlimited
-        .iter()
-        .fold(Options::default(), |options, limit| options.set(&format!("gateway.rate_limits.{limit}=1000000")));
-    let stack = &Stack::start(options.restart());
+    let stack = &Stack::start(Options::default().unlimited().restart());
     let kills = std::env::var("KURA_KILLS").map_or(KILLS, |kills| kills.parse().expect("KURA_KILLS is a number"));
     generated::write_csv(&stack.state().join("cards.csv"), CARDS);
     let (acknowledged, stop) = (&Acknowledged::default(), &AtomicBool::new(false));

@@ -397,10 +397,8 @@ fn second_vault(stack: &Stack) -> String {
 /// no sequence is there twice or missing, the tree is what was signed, and the witness has nothing to say.
 #[test]
 fn killed_and_held_up_the_ledger_loses_and_doubles_nothing() {
-    let unlimited = ["per_address_per_second", "per_address_burst", "per_key_per_second", "per_key_burst"];
-    let options = unlimited
-        .iter()
-        .fold(Options::default(), |options, limit| options.set(&format!("gateway.rate_limits.{limit}=1000000")))
+    let options = Options::default()
+        .unlimited()
         .set("gateway.recovery.every_ms=200")
         .set("gateway.recovery.after_ms=1500")
         .restart();

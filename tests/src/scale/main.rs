@@ -21,7 +21,6 @@ use kura_wire::ids::CardToken;
 use load::Load;
 use serde_json::Value;
 
-const UNLIMITED: [&str; 4] = ["per_address_per_second", "per_address_burst", "per_key_per_second", "per_key_burst"];
 /// How long latency is measured with nothing else going on.
 const QUIET: Duration = Duration::from_secs(10);
 /// Sampled tokens are charged from so many threads.
@@ -41,10 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(cards: u32, sample: u32) -> Figures {
-    let options = UNLIMITED
-        .iter()
-        .fold(Options::default(), |options, limit| options.set(&format!("gateway.rate_limits.{limit}=1000000000")));
-    let stack = Stack::start(options);
+    let stack = Stack::start(Options::default().unlimited());
     let mut figures = Figures { cards, ..Figures::default() };
 
     eprintln!("  COPY of rows of the same shape …");
