@@ -11,7 +11,7 @@ pub(super) fn copy_rows_per_second(stack: &Stack, rows: u32) -> f64 {
     let make = format!(
         "\\copy (SELECT gen_random_uuid(), gen_random_uuid(), false, sha256(n::text::bytea) || sha256(n::text::bytea),
             NULL::bytea, sha256(n::text::bytea), 'abcdefghijklmnop', 'visa', '424242', '4242', 12::smallint,
-            2030::smallint, now(), NULL::uuid, now(), 1::bigint, 0::smallint
+            2030::smallint, now(), NULL::uuid, now(), 1::bigint, 0::smallint, NULL::timestamptz
          FROM generate_series(1, {rows}) AS n) TO '{file}' (FORMAT binary)"
     )
     .replace('\n', " ");
