@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_secs(10);
 /// Sampled tokens are charged from so many threads.
 const PAYERS: usize = 8;
 /// How fast rows are resealed at the most.
-const RESEAL_ROWS_PER_SECOND: u32 = 65_000;
+const RESEAL_ROWS_PER_SECOND: u32 = 80_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
