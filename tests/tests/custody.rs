@@ -2,9 +2,10 @@
 //! too few shares, and a move to an HSM while payments go on.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kura_custody::custodian_key::CustodianKey;
@@ -16,13 +17,11 @@ use kura_tests::search::{self, Needle};
 use kura_tests::softhsm::SoftHsm;
 use kura_tests::{Options, Stack, block_on, workspace};
 use kura_vault::crypto::dek::{Deks, owner_of};
-use kura_vault::crypto::dev_file;
 use kura_vault::crypto::keks::{KekError, Keks};
 use kura_vault::crypto::key_provider::{DekBytes, ProviderKind};
-use kura_vault::crypto::pkcs11::Hsm;
 use kura_vault::crypto::root_key::RootKey;
 use kura_vault::serve::MIGRATIONS;
-use kura_vault::store::{custodian_sets, deks, keks};
+use kura_vault::store::{custodian_sets, deks};
 use kura_wire::custody::{PATH_SHARES, SealedShare};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -356,71 +355,55 @@ fn set() -> kura_wire::ids::CustodianSetId {
     kura_wire::ids::CustodianSetId::from_bytes([9; 16])
 }
 
-/// Custody moves from the development file to an HSM while the vault runs: the next KEK is the HSM's, all DEKs are wrapped
-/// anew, the cards of before pay without a pause. Started anew with the HSM alone, they still do.
+/// Custody moves to an HSM while the vault runs, from the development file and from custodians' shares: the next KEK is the
+/// HSM's, all DEKs are wrapped anew, the cards of before pay without a pause. Started anew with the HSM alone, they still do.
 #[test]
 fn custody_moves_to_an_hsm_without_a_pause() {
-    const STATE: &str = "KURA_TESTS_STATE";
-    if let Some(state) = std::env::var_os(STATE) {
-        return rotate_into_the_hsm(Path::new(&state));
-    }
+    custody_moves_from("dev-file", |options| options);
+    custody_moves_from("shamir", |options| options.shamir(false));
+}
+
+fn custody_moves_from(provider: &str, of_provider: impl Fn(Options) -> Options) {
     let hsm = SoftHsm::new();
     let state = hsm.configuration().with_file_name("state");
     let options = || Options::default().state(state.clone()).env("SOFTHSM2_CONF", hsm.configuration());
-    let stack = Stack::start(options().set(&format!("vault.next_key_provider={}", hsm.key_provider())));
+    let stack = Stack::start(of_provider(options()).set(&format!("vault.next_key_provider={}", hsm.key_provider())));
     let card = saved_card(&stack).json()["id"].as_str().unwrap().to_owned();
     assert_pays(&stack, &card);
-    std::fs::write(state.join("database.json"), stack.database("vault").url).unwrap();
-    std::fs::write(state.join("pin"), hsm.pin_file().to_str().unwrap()).unwrap();
-
-    // The HSM's module reads its configuration from the environment of the process that loads it.
-    let rotated = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "custody_moves_to_an_hsm_without_a_pause"])
-        .env("SOFTHSM2_CONF", hsm.configuration())
-        .env(STATE, &state)
-        .output()
-        .unwrap();
-    assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stdout));
+    let moved = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let paying = scope.spawn(|| {
+            let mut payments = 0;
+            while !moved.load(Ordering::Relaxed) {
+                assert_pays(&stack, &card);
+                payments += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            payments
+        });
+        let rotated = stack.vault(&["rotate", "kek", "--provider", "pkcs11", "--execute", "--wait"]);
+        moved.store(true, Ordering::Relaxed);
+        rotated.unwrap();
+        assert!(paying.join().unwrap() > 0, "somebody paid meanwhile");
+    });
     assert_eq!(stack.sql("vault", "SELECT count(*) FROM deks WHERE kek_version <> 2"), "0");
+    assert_eq!(stack.sql("vault", "SELECT count(*) FROM root_secrets WHERE kek_version <> 2"), "0");
     assert_eq!(
         stack.sql("vault", "SELECT provider, state FROM keks ORDER BY version"),
-        "dev-file|destroyed\npkcs11|active"
+        format!("{provider}|destroyed\npkcs11|active")
     );
     assert_pays(&stack, &card);
     let later = saved_card(&stack).json()["id"].as_str().unwrap().to_owned();
     stack.stop();
     drop(stack);
 
-    std::fs::remove_file(state.join("vault/dev-keys.json")).unwrap();
+    let _ = std::fs::remove_file(state.join("vault/dev-keys.json"));
     let stack = Stack::start(options().set(&format!("vault.key_provider={}", hsm.key_provider())));
     assert_pays(&stack, &card);
     assert_pays(&stack, &later);
     stack.stop();
     drop(stack);
     let _ = std::fs::remove_dir_all(&state);
-}
-
-/// What the rotation of KEKs does, as another node: with both providers.
-fn rotate_into_the_hsm(state: &Path) {
-    let database = kura_platform::database::DatabaseConfig {
-        url: std::fs::read_to_string(state.join("database.json")).unwrap(),
-        password_file: state.join("vault/database.password"),
-        max_connections: 2,
-    };
-    let pool = block_on(database.connect(&MIGRATIONS)).unwrap();
-    let pin_file = PathBuf::from(std::fs::read_to_string(state.join("pin")).unwrap());
-    let file = dev_file::open(&state.join("vault/dev-keys.json")).unwrap();
-    let hsm = Hsm::open(SoftHsm::module(), SoftHsm::LABEL, &pin_file).unwrap();
-    block_on(async {
-        let keks = Arc::new(Keks::load(pool.clone(), vec![Arc::new(file), Arc::new(hsm)]).await.unwrap());
-        assert_eq!(keks.rotate(Some(ProviderKind::Pkcs11)).await.unwrap(), 2);
-        let all = Deks::new(pool.clone(), Arc::clone(&keks));
-        for row in deks::list_under_others(&pool, 2, 0, 1000).await.unwrap() {
-            all.rewrap(&row).await.unwrap();
-        }
-        keks.rewrap_secrets().await.unwrap();
-        assert_eq!(keks::destroy_unused(&pool, clock::now()).await.unwrap(), [1]);
-    });
 }
 
 /// A custodian unseals through the console's page, in a real browser.

@@ -12,6 +12,9 @@ use super::control::Control;
 use super::rotation;
 use crate::terminal::note;
 
+/// Rows sealed anew in a second, where nobody says otherwise.
+const ROWS_PER_SECOND: u32 = 80_000;
+
 /// Rotate keys, online. A dry run unless --execute is given.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -23,9 +26,12 @@ pub(super) struct Arguments {
     /// DEKs of this class alone: card, konbini, payeasy, emoney, customer
     #[arg(long, value_name = "CLASS")]
     class: Option<String>,
-    /// Seal no more rows anew in a second than this
+    /// Seal no more rows anew in a second than this [default: 80000, which payments don't feel]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rows_per_second: Option<u32>,
+    /// Seal as fast as the machine can, with payments waiting longer meanwhile
+    #[arg(long, conflicts_with = "rows_per_second")]
+    unlimited: bool,
     /// Let another kind of provider make the next KEK: dev-file, shamir, pkcs11
     #[arg(long, value_name = "KIND")]
     provider: Option<String>,
@@ -54,7 +60,10 @@ pub(super) async fn run(control: &Control, arguments: Arguments) -> Result<ExitC
         },
         merchant: arguments.merchant,
         class: arguments.class,
-        rows_per_second: arguments.rows_per_second,
+        rows_per_second: match arguments.kind {
+            Kind::Dek if !arguments.unlimited => Some(arguments.rows_per_second.unwrap_or(ROWS_PER_SECOND)),
+            _ => arguments.rows_per_second,
+        },
         provider: arguments.provider,
     };
     if !arguments.execute {

@@ -25,8 +25,6 @@ use serde_json::Value;
 const QUIET: Duration = Duration::from_secs(10);
 /// Sampled tokens are charged from so many threads.
 const PAYERS: usize = 8;
-/// How fast rows are resealed at the most.
-const RESEAL_ROWS_PER_SECOND: u32 = 80_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -100,11 +98,7 @@ fn import(stack: &Stack, cards: u32, figures: &mut Figures) -> Vec<(u32, String)
 }
 
 fn rotate(stack: &Stack, kind: &str) -> Value {
-    // Above the bar, and below what the machine could do: payments go on beside it.
-    let limit = RESEAL_ROWS_PER_SECOND.to_string();
-    let throttled = ["--rows-per-second", limit.as_str()];
-    let throttle: &[&str] = if kind == "dek" { &throttled } else { &[] };
-    let (done, said) = stack.ask_operator(&[&["rotate", kind, "--execute", "--wait"], throttle].concat());
+    let (done, said) = stack.ask_operator(&["rotate", kind, "--execute", "--wait"]);
     assert_eq!(done["running"], false, "{said}");
     done
 }
