@@ -238,6 +238,10 @@ fn sealing_is_at_once(stack: &Stack, shares: &[String]) {
     assert_eq!(saved_card(stack).status, 200, "a dry run seals nothing");
     stack.vault_with(&["seal", "--execute"], "").unwrap();
     assert_sealed(stack);
+    let log = stack.log("vault");
+    let sealed: Value =
+        serde_json::from_str(log.lines().rfind(|line| line.contains("sealed by order")).unwrap()).unwrap();
+    assert!(sealed["codes"].as_u64() > Some(0), "the card that was just made had a code, which is wiped: {sealed}");
     unseal(stack, &[&shares[1]]);
     stack.vault_with(&["seal", "--execute"], "").unwrap();
     let open = unseal(stack, &[&shares[1], &shares[2]]);

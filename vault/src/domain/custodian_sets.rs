@@ -80,11 +80,12 @@ impl Vault {
         Ok(MadeCustodianSet { set, shares: sealed })
     }
 
-    /// Seals at once: the keys are dropped as soon as whoever uses them at this moment is done, and so are entered shares.
+    /// Seals at once: the keys are dropped as soon as whoever uses them at this moment is done; entered shares and held security
+    /// codes are wiped.
     pub async fn seal(&self) {
         self.custody.gathered.lock().await.wipe_all();
         self.keys.seal();
-        tracing::warn!("sealed by order");
+        tracing::warn!(codes = self.cvcs.wipe(), "sealed by order");
     }
 
     /// Whether the root of the custodians' shares is open in this process.
