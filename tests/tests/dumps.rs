@@ -8,8 +8,11 @@ use std::process::Command;
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use kura_tests::Stack;
+use kura_tests::planes::{Plane, context};
 use kura_vault::crypto::aead::Aead;
+use kura_wire::payer::PATH_STORE_PAYER;
 use kura_wire::sealed_box::length_prefixed;
+use serde_json::json;
 
 const KEY_LEN: usize = 32;
 /// What stands in front of a sealed field: its format and the id of its key.
@@ -63,6 +66,7 @@ fn locked(stack: &Stack) -> Vec<Locked> {
         ("cards", "pan_sealed", "card"),
         ("customers", "name_sealed", "customer"),
         ("customers", "email_sealed", "customer"),
+        ("payers", "phone_sealed", "konbini"),
     ];
     for (table, column, class) in columns {
         let statement =
@@ -141,15 +145,16 @@ fn dumps_and_the_keys_of_gateway_and_console_open_nothing() {
     let key = &stack.run().keys.sk_test;
     let card = stack.post("/v1/payment_methods", key, &[("type", "card"), ("card[token]", "tok_visa")]);
     assert_eq!(card.status, 200, "{}", card.text);
-    let customer = stack.post_json(
-        "/v1/customers",
-        key,
-        &serde_json::json!({ "name": "Hashiru Hashida", "email": "h@example.jp" }),
-    );
+    let customer =
+        stack.post_json("/v1/customers", key, &json!({ "name": "Hashiru Hashida", "email": "h@example.jp" }));
     assert_eq!(customer.status, 200, "{}", customer.text);
+    let fields = json!({ "name": "走田 はしる", "phone": "090-1234-5678", "email": "h@example.jp" });
+    let merchant = stack.run().merchants.main.parse().unwrap();
+    let payer = json!({ "context": context(merchant), "method": "konbini", "fields": fields });
+    assert_eq!(Plane::data(stack).post(PATH_STORE_PAYER, &payer).0, 200);
     let all = locked(stack);
     let kinds: HashSet<&str> = all.iter().map(|locked| locked.what.split(' ').next().unwrap()).collect();
-    assert_eq!(kinds, HashSet::from(["KEK", "DEK", "cards", "customers"]));
+    assert_eq!(kinds, HashSet::from(["KEK", "DEK", "cards", "customers", "payers"]));
 
     let mut stolen = Candidates::new();
     for directory in ["gateway", "admin", "fronts", "networks"] {
@@ -165,5 +170,15 @@ fn dumps_and_the_keys_of_gateway_and_console_open_nothing() {
     let mut root = Candidates::new();
     gather(&std::fs::read(stack.state().join("vault/dev-keys.json")).unwrap(), &mut root);
     let everything: HashSet<String> = all.iter().map(|locked| locked.what.clone()).collect();
-    assert_eq!(opened(&all, root), everything, "with the root key the same attempts open all of it");
+    assert_eq!(opened(&all, root.clone()), everything, "with the root key the same attempts open all of it");
+
+    // Sealed anew, cards, customers and payers alike open under their new keys.
+    stack.vault(&["rotate", "dek", "--execute", "--wait"]).unwrap();
+    for table in ["cards", "customers", "payers"] {
+        let left = format!("SELECT count(*) FROM {table} JOIN deks ON deks.id = key_id WHERE deks.state <> 'active'");
+        assert_eq!(stack.sql("vault", &left), "0", "{table}");
+    }
+    let resealed = locked(stack);
+    let everything: HashSet<String> = resealed.iter().map(|locked| locked.what.clone()).collect();
+    assert_eq!((resealed.len(), opened(&resealed, root)), (all.len(), everything));
 }
