@@ -123,7 +123,7 @@ pub(crate) fn gateway(state: &State, ports: &Ports, cluster: &Cluster, vault_ide
             "per_key_per_second": 100,
             "per_key_burst": 400,
         },
-        "recovery": { "every_ms": 1000, "after_ms": 5000 },
+        "recovery": { "every_ms": 1000, "after_ms": 8000 },
     })
 }
 
