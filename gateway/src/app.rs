@@ -7,6 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use kura_platform::health::Health;
 use kura_platform::tls::TlsError;
+use kura_wire::ids::RequestId;
+use serde_json::Value;
 use sqlx::postgres::PgPool;
 use url::Url;
 use uuid::Uuid;
@@ -14,6 +16,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::edge::auth::KeyCache;
 use crate::edge::limits::Limits;
+use crate::error::ApiError;
 use crate::routes;
 use crate::routes::checkout::sealing_keys::SealingKeyCaches;
 use crate::secret::Secrets;
@@ -88,6 +91,15 @@ impl App {
     /// Where an error code is explained.
     pub fn docs_url(&self) -> String {
         format!("{}{}", self.public_url, routes::pages::ERRORS_PATH)
+    }
+
+    /// An error's envelope, with the address at which the request's own log can be read.
+    pub fn error_body(&self, error: &ApiError, request: RequestId) -> Value {
+        let mut body = error.body(&self.docs_url());
+        if let Some(fields) = body.get_mut("error").and_then(Value::as_object_mut) {
+            fields.insert("request_log_url".into(), format!("{}/v1/request_logs/{request}", self.public_url).into());
+        }
+        body
     }
 
     /// For merchants and shoppers.

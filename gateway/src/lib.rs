@@ -16,6 +16,7 @@ pub mod codes;
 pub mod config;
 pub mod domain;
 pub mod edge;
+pub mod endpoint;
 pub mod error;
 pub mod merchants;
 pub mod money_path;

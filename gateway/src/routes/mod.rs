@@ -5,6 +5,7 @@ pub mod checkout;
 pub mod control;
 pub mod customers;
 pub mod lists;
+pub mod objects;
 pub mod pages;
 pub mod payment_intents;
 pub mod payment_methods;
@@ -17,20 +18,27 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::edge::{call, intake};
+use crate::endpoint::Routes;
 use crate::error::ApiError;
 use axum::response::IntoResponse;
 
+/// The endpoints of the API that say themselves what they take and give.
+pub fn api() -> Routes {
+    customers::routes()
+}
+
 /// Everything that the public listener serves, behind the edge.
 pub fn public(app: App) -> Router {
+    let (api, _) = api().into_parts();
     let routes = Router::new()
+        .merge(api)
         .merge(pages::router())
         .merge(checkout::router())
         .merge(tokens::router())
         .merge(payment_methods::router())
         .merge(payment_intents::router())
         .merge(charges::router())
-        .merge(refunds::router())
-        .merge(customers::router());
+        .merge(refunds::router());
     call::with_fallbacks(routes)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::internal("a handler panicked").into_response()

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::edge::call::{Context, query};
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::render;
+use crate::store::charges::{self, Charge};
 use crate::store::cards;
-use crate::store::charges::Charge;
 
 /// Its routes.
 pub fn router() -> Router<App> {
@@ -27,4 +27,16 @@ pub async fn render_all(context: &Context, charges: &[Charge]) -> ApiResult<Vec<
         render::charge::charge(context.tenant(), charge, card)
     };
     Ok(charges.iter().map(render).collect())
+}
+
+/// The charge of this id, as the API shows it.
+///
+/// # Errors
+/// 404.
+pub async fn by_id(context: &Context, id: &str) -> ApiResult<Value> {
+    let missing = || ApiError::missing("charge", "id");
+    let id = id.parse().map_err(|_| missing())?;
+    let charge = charges::find(&context.app.pool, context.tenant(), id).await?.ok_or_else(missing)?;
+    let rendered = render_all(context, std::slice::from_ref(&charge)).await?;
+    rendered.into_iter().next().ok_or_else(|| ApiError::internal("nothing rendered"))
 }

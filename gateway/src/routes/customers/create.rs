@@ -4,25 +4,43 @@
 use kura_platform::clock;
 use kura_wire::ids::CustomerId;
 use kura_wire::payer::{PersonFields, Personal, StoreCustomer};
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::edge::call::Context;
-use crate::edge::params::{Params, new_metadata};
+use crate::endpoint::types::{Metadata, Text};
 use crate::error::ApiResult;
 use crate::render;
 use crate::store::customers::{self, Customer};
 
+/// A new customer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateCustomer {
+    /// Sealed in the vault; comes back masked.
+    name: Option<Text>,
+    /// Sealed in the vault; comes back masked. Customers can be listed by it.
+    email: Option<Text>,
+    /// Sealed in the vault; comes back masked.
+    phone: Option<Text>,
+    /// Your words.
+    description: Option<Text>,
+    /// Your data.
+    #[serde(default)]
+    metadata: Metadata,
+}
+
 /// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
+pub async fn run(context: Context, asked: CreateCustomer) -> ApiResult<render::customer::Customer> {
+    let personal = |text: Option<Text>| text.map(|text| Personal::new(text.into_string()));
     let fields = PersonFields {
-        name: params.text("name")?.map(Personal::new),
-        email: params.text("email")?.map(Personal::new),
-        phone: params.text("phone")?.map(Personal::new),
+        name: personal(asked.name),
+        email: personal(asked.email),
+        phone: personal(asked.phone),
         ..PersonFields::default()
     };
-    let description = params.text("description")?;
-    let metadata = new_metadata(params.metadata()?)?;
-    params.finish()?;
+    let description = asked.description.map(Text::into_string);
+    let metadata = asked.metadata.of_new()?;
     let id = context.ids().customer();
     let masked = store(&context, id, fields).await?;
     let (name, email, phone) = (masked.name, masked.email, masked.phone);
@@ -30,7 +48,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let tenant = context.tenant();
     customers::insert(&context.app.pool, tenant, &customer).await?;
     let kept = if context.first_run { None } else { customers::find(&context.app.pool, tenant, customer.id).await? };
-    Ok(render::customer::customer(tenant, &kept.unwrap_or(customer)))
+    Ok(render::customer::customer(tenant, kept.unwrap_or(customer)))
 }
 
 /// The vault first: a customer that is shown is kept. One without personal data is none of the vault's business.

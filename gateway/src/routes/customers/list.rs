@@ -2,40 +2,44 @@
 //! thousand of one address.
 
 use kura_wire::payer::{FindCustomers, Personal};
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use uuid::Uuid;
 
+use super::find;
 use crate::edge::call::Context;
-use crate::edge::params::Params;
+use crate::endpoint::list::{List, ListParams};
+use crate::endpoint::types::Text;
 use crate::error::{ApiError, ApiResult};
 use crate::render;
-use crate::routes::lists::{ListParams, unknown_cursor};
-use crate::store::{Cursor, Listed, customers};
+use crate::store::{Listed, customers};
+
+/// Which customers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListCustomers {
+    /// Those with this e-mail address.
+    email: Option<Text>,
+}
 
 /// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
-    let list = ListParams::take(&mut params)?;
-    let email = params.text("email")?.map(Personal::new);
-    params.finish()?;
+pub async fn run(
+    context: Context,
+    asked: ListCustomers,
+    list: ListParams,
+) -> ApiResult<List<render::customer::Customer>> {
     let (pool, tenant) = (&context.app.pool, context.tenant());
-    let among: Option<Vec<Uuid>> = match email {
+    let among: Option<Vec<Uuid>> = match asked.email {
         None => None,
         Some(email) => {
+            let email = Personal::new(email.into_string());
             let found =
                 context.app.vault.find_customers(&FindCustomers { context: context.vault_context(), email }).await;
             Some(found.map_err(ApiError::from)?.iter().map(|id| Uuid::from_bytes(*id.as_bytes())).collect())
         }
     };
-    let after = place(&context, list.starting_after.as_deref(), "starting_after").await?;
-    let before = place(&context, list.ending_before.as_deref(), "ending_before").await?;
-    let found = customers::list(pool, tenant, among.as_deref(), &list.page(after, before)).await?;
-    let items = found.items.iter().map(|customer| render::customer::customer(tenant, customer)).collect();
-    Ok(render::list("/v1/customers", Listed { items, has_more: found.has_more }))
-}
-
-async fn place(context: &Context, id: Option<&str>, name: &str) -> ApiResult<Option<Cursor>> {
-    let Some(id) = id else { return Ok(None) };
-    let id = id.parse().map_err(|_| unknown_cursor(name))?;
-    let found = customers::find(&context.app.pool, context.tenant(), id).await?;
-    Ok(Some(customers::cursor(&found.ok_or_else(|| unknown_cursor(name))?)))
+    let place = async |id: String| Ok(find(&context, &id).await?.map(|customer| customers::cursor(&customer)));
+    let found = customers::list(pool, tenant, among.as_deref(), &list.page(place).await?).await?;
+    let items = found.items.into_iter().map(|customer| render::customer::customer(tenant, customer)).collect();
+    Ok(List::new("/v1/customers", Listed { items, has_more: found.has_more }))
 }

@@ -5,13 +5,13 @@ pub mod retrieve;
 
 use axum::Router;
 
-use crate::api_key::KeyKind;
+use crate::endpoint::rights::KeyRule;
 use crate::app::App;
 use crate::edge::call::{command_for, query};
 
 /// Its routes.
 pub fn router() -> Router<App> {
     Router::new()
-        .route("/v1/tokens", command_for(KeyKind::Publishable, create::run))
+        .route("/v1/tokens", command_for(KeyRule::Publishable, create::run))
         .route("/v1/tokens/{id}", query(retrieve::run))
 }

@@ -1,0 +1,149 @@
+//! `expand[]`: an id in an answer becomes the object itself, at any depth that the merchant names, up to four.
+//!
+//! It works on the finished answer, by the ids' own prefixes: so every object that can be read by its id can be expanded
+//! wherever its id stands, with the rights of the key and within the merchant, as if it had been asked for by itself.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::read;
+use super::types::Text;
+use crate::codes::Code;
+use crate::edge::call::Context;
+use crate::error::{ApiError, ApiResult};
+use crate::routes::objects;
+
+const MAX_PATHS: usize = 20;
+const MAX_DEPTH: usize = 4;
+
+/// An id in an answer that can be expanded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Expandable(pub String);
+
+impl<T: std::fmt::Display> From<T> for Expandable {
+    fn from(id: T) -> Self {
+        Self(id.to_string())
+    }
+}
+
+impl JsonSchema for Expandable {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Expandable".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "An id; the object itself where it was named in `expand`.",
+            "anyOf": [{ "type": "string" }, { "type": "object" }],
+        })
+    }
+}
+
+/// What was asked to be expanded.
+#[derive(Debug, Default)]
+pub struct Asked(Vec<Vec<String>>);
+
+/// Takes `expand` out of the tree.
+///
+/// # Errors
+/// 400 for too many, too deep ones.
+pub fn take(tree: &mut Map<String, Value>) -> ApiResult<Asked> {
+    let Some((name, sent)) = tree.remove_entry("expand") else { return Ok(Asked::default()) };
+    let own = std::iter::once((name, sent)).collect();
+    let Sent { expand } = read::read(own)?;
+    let paths: Vec<Vec<String>> =
+        expand.unwrap_or_default().iter().map(|path| path.split('.').map(str::to_owned).collect()).collect();
+    let depth = |path: &Vec<String>| path.iter().filter(|part| *part != "data").count();
+    if paths.len() > MAX_PATHS || paths.iter().any(|path| depth(path) > MAX_DEPTH) {
+        return Err(unknown());
+    }
+    Ok(Asked(paths))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    expand: Option<Vec<Text<200>>>,
+}
+
+/// Expands an answer.
+///
+/// # Errors
+/// `expand_unknown` for what is no id in this answer; what reading the object by itself would say.
+pub async fn expand(context: &Context, mut answer: Value, asked: &Asked) -> ApiResult<Value> {
+    let mut known = HashMap::new();
+    for path in &asked.0 {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        walk(context, &mut answer, &path, &mut known).await?;
+    }
+    Ok(answer)
+}
+
+type Walk<'a> = Pin<Box<dyn Future<Output = ApiResult<()>> + Send + 'a>>;
+
+fn walk<'a>(
+    context: &'a Context,
+    value: &'a mut Value,
+    path: &'a [&'a str],
+    known: &'a mut HashMap<String, Value>,
+) -> Walk<'a> {
+    Box::pin(async move {
+        match value {
+            Value::Array(items) => {
+                for item in items {
+                    walk(context, item, path, known).await?;
+                }
+                Ok(())
+            }
+            Value::Object(fields) => {
+                let Some((first, rest)) = path.split_first() else { return Ok(()) };
+                let field = fields.get_mut(*first).ok_or_else(unknown)?;
+                if let Value::String(id) = field {
+                    let object = match known.get(id) {
+                        Some(object) => object.clone(),
+                        None => {
+                            let object = objects::load(context, id).await?.ok_or_else(unknown)?;
+                            known.insert(id.clone(), object.clone());
+                            object
+                        }
+                    };
+                    *field = object;
+                }
+                walk(context, field, rest, known).await
+            }
+            // What is not there needs no expansion; what is no object has nothing to expand.
+            Value::Null => Ok(()),
+            _ if path.is_empty() => Ok(()),
+            _ => Err(unknown()),
+        }
+    })
+}
+
+fn unknown() -> ApiError {
+    ApiError::new(Code::ExpandUnknown).on("expand")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn taken(value: Value) -> Result<usize, Code> {
+        take(value.as_object().cloned().as_mut().unwrap()).map(|asked| asked.0.len()).map_err(|error| error.code())
+    }
+
+    /// Four deep, and a list's `data` counts for nothing; twenty at once.
+    #[test]
+    fn expansions_are_bounded() {
+        assert_eq!(taken(json!({})), Ok(0));
+        assert_eq!(taken(json!({"expand": ["data.a.b.c.d"]})), Ok(1));
+        assert_eq!(taken(json!({"expand": ["a.b.c.d.e"]})), Err(Code::ExpandUnknown));
+        assert_eq!(taken(json!({"expand": vec!["a"; 21]})), Err(Code::ExpandUnknown));
+        assert_eq!(taken(json!({"expand": "a"})), Err(Code::ParameterInvalid));
+    }
+}

@@ -1,0 +1,378 @@
+//! What parameters are made of: bounded texts, amounts, moments, metadata, and the difference between a parameter that is
+//! absent and one that is emptied.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use kura_wire::money::{Currency, MAX_AMOUNT_MINOR, parse_currency};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use super::read::{refuse, refuse_as};
+use crate::codes::Code;
+use crate::error::{ApiError, ApiResult};
+
+const MAX_METADATA_KEYS: usize = 50;
+const MAX_METADATA_KEY_LEN: usize = 40;
+const MAX_METADATA_VALUE_LEN: usize = 500;
+
+/// A text of one to `MAX` characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text<const MAX: usize = 1000>(String);
+
+impl<const MAX: usize> Text<MAX> {
+    /// The text.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<const MAX: usize> Deref for Text<MAX> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Some parameters are names and addresses of people.
+impl<const MAX: usize> fmt::Debug for Text<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Text")
+    }
+}
+
+impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.chars().count() {
+            0 => Err(refuse_as(Code::ParameterInvalidEmpty)),
+            len if len > MAX => Err(refuse(format_args!("at most {MAX} characters"))),
+            _ => Ok(Self(text)),
+        }
+    }
+}
+
+impl<const MAX: usize> JsonSchema for Text<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Text{MAX}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX })
+    }
+}
+
+/// Another object's id. What is not even well-formed is as absent as what is somebody else's: 404.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdOf<T>(pub T);
+
+impl<'de, T: FromStr> Deserialize<'de> for IdOf<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::<255>::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(|_| refuse_as(Code::ResourceMissing))
+    }
+}
+
+impl<T> JsonSchema for IdOf<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": 255 })
+    }
+}
+
+/// A parameter of an update: absent, emptied (`name=`, which unsets), or given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Patch<T> {
+    /// Not sent: it stays.
+    #[default]
+    Keep,
+    /// Sent empty: it goes.
+    Clear,
+    /// Sent.
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    /// What becomes of a value that is there or not.
+    pub fn apply(self, before: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => before,
+            Self::Clear => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+
+    /// The same of another type.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
+        match self {
+            Self::Keep => Patch::Keep,
+            Self::Clear => Patch::Clear,
+            Self::Set(value) => Patch::Set(change(value)),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if value.as_str() == Some("") {
+            return Ok(Self::Clear);
+        }
+        super::read::again(value).map(Self::Set)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Patch<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}OrEmpty", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<T>(), { "type": "string", "maxLength": 0 }] })
+    }
+}
+
+/// An amount of one payment, in the smallest unit of its currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount(pub i64);
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match i64::deserialize(deserializer)? {
+            ..1 => Err(refuse_as(Code::AmountTooSmall)),
+            amount if amount > MAX_AMOUNT_MINOR => Err(refuse_as(Code::AmountTooLarge)),
+            amount => Ok(Self(amount)),
+        }
+    }
+}
+
+impl JsonSchema for Amount {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": MAX_AMOUNT_MINOR })
+    }
+}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whole<const MIN: i64, const MAX: i64>(pub i64);
+
+impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Whole<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i64::deserialize(deserializer)?;
+        if (MIN..=MAX).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(refuse(format_args!("between {MIN} and {MAX}")))
+        }
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> JsonSchema for Whole<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Whole{MIN}To{MAX}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+    }
+}
+
+/// A currency that cards can be charged in, by its three letters in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CurrencyCode(pub Currency);
+
+impl<'de> Deserialize<'de> for CurrencyCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::<255>::deserialize(deserializer)?;
+        let expected = "a three-letter ISO 4217 code of a currency that cards can be charged in";
+        parse_currency(&text).map(Self).map_err(|_| refuse(expected))
+    }
+}
+
+impl JsonSchema for CurrencyCode {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Currency".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z]{3}$", "examples": ["jpy"] })
+    }
+}
+
+/// A moment in Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(pub OffsetDateTime);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let second = i64::deserialize(deserializer)?;
+        moment(second).map(Self).ok_or_else(|| refuse("a Unix time in seconds"))
+    }
+}
+
+/// The moment, where both calendars, ours and PostgreSQL's, have it.
+pub fn moment(second: i64) -> Option<OffsetDateTime> {
+    let plausible = (0..=253_402_300_799).contains(&second);
+    plausible.then(|| OffsetDateTime::from_unix_timestamp(second).ok()).flatten()
+}
+
+impl JsonSchema for Moment {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 0, "maximum": 253_402_300_799_i64, "format": "unix-time" })
+    }
+}
+
+/// The merchant's own data. An empty value removes its key, an empty whole removes all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Metadata {
+    /// Not sent.
+    #[default]
+    Keep,
+    /// `metadata=`.
+    Clear,
+    /// Each entry is set, or removed where it is empty.
+    Merge(Vec<(String, String)>),
+}
+
+impl Metadata {
+    /// Of a new object.
+    ///
+    /// # Errors
+    /// `metadata_too_large`.
+    pub fn of_new(self) -> ApiResult<Map<String, Value>> {
+        self.apply(Map::new())
+    }
+
+    /// What becomes of the data that is there.
+    ///
+    /// # Errors
+    /// `metadata_too_large`.
+    pub fn apply(self, mut to: Map<String, Value>) -> ApiResult<Map<String, Value>> {
+        match self {
+            Self::Keep => {}
+            Self::Clear => to.clear(),
+            Self::Merge(entries) => {
+                for (key, value) in entries {
+                    if value.is_empty() {
+                        to.remove(&key);
+                    } else {
+                        to.insert(key, Value::String(value));
+                    }
+                }
+            }
+        }
+        if to.len() > MAX_METADATA_KEYS {
+            return Err(ApiError::new(Code::MetadataTooLarge).on("metadata"));
+        }
+        Ok(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MetadataVisitor(PhantomData))
+    }
+}
+
+struct MetadataVisitor(PhantomData<()>);
+
+impl<'de> Visitor<'de> for MetadataVisitor {
+    type Value = Metadata;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Metadata, E> {
+        if text.is_empty() { Ok(Metadata::Clear) } else { Err(refuse("an object of strings")) }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+            let value = match value {
+                Value::String(text) => text,
+                Value::Null => String::new(),
+                Value::Number(number) => number.to_string(),
+                Value::Bool(value) => value.to_string(),
+                Value::Array(_) | Value::Object(_) => return Err(refuse("a string")),
+            };
+            let fits = (1..=MAX_METADATA_KEY_LEN).contains(&key.chars().count())
+                && !key.contains(['[', ']', '\0'])
+                && value.chars().count() <= MAX_METADATA_VALUE_LEN
+                && !value.contains('\0');
+            if !fits || entries.len() >= MAX_METADATA_KEYS {
+                return Err(refuse_as(Code::MetadataTooLarge));
+            }
+            entries.push((key, value));
+        }
+        Ok(Metadata::Merge(entries))
+    }
+}
+
+impl JsonSchema for Metadata {
+    fn schema_name() -> Cow<'static, str> {
+        "MetadataParam".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Your own data: 50 keys, each with a text. An empty value removes its key.",
+            "anyOf": [
+                {
+                    "type": "object",
+                    "maxProperties": MAX_METADATA_KEYS,
+                    "propertyNames": { "pattern": "^[^\\[\\]\\u0000]{1,40}$" },
+                    "additionalProperties": { "type": "string", "maxLength": MAX_METADATA_VALUE_LEN },
+                },
+                { "type": "string", "maxLength": 0 },
+            ],
+        })
+    }
+}

@@ -1,0 +1,28 @@
+//! Any object by its id: what `expand` and the events' own look-ups read by.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::edge::call::Context;
+use crate::endpoint::rights::{Access, Resource};
+use crate::error::{ApiError, ApiResult};
+use crate::routes::{charges, customers};
+
+/// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
+///
+/// # Errors
+/// 404 for what is not there, 403 where the key has no right to read such objects.
+pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
+    let Some((prefix, _)) = id.split_once('_') else { return Ok(None) };
+    let (resource, object) = match prefix {
+        "cus" => (Resource::Customers, json(customers::by_id(context, id).await?)?),
+        "ch" => (Resource::Charges, charges::by_id(context, id).await?),
+        _ => return Ok(None),
+    };
+    context.merchant.require(resource, Access::Read)?;
+    Ok(Some(object))
+}
+
+fn json(object: impl Serialize) -> ApiResult<Value> {
+    serde_json::to_value(object).map_err(ApiError::internal)
+}
