@@ -9,7 +9,6 @@ use kura_platform::health::Health;
 use kura_platform::tls::TlsError;
 use kura_wire::ids::RequestId;
 use serde_json::Value;
-use sqlx::postgres::PgPool;
 use url::Url;
 use uuid::Uuid;
 
@@ -20,6 +19,7 @@ use crate::error::ApiError;
 use crate::routes;
 use crate::routes::checkout::sealing_keys::SealingKeyCaches;
 use crate::secret::Secrets;
+use crate::store::db::Db;
 use crate::vault_client::VaultClient;
 
 /// Shared by every request.
@@ -36,8 +36,8 @@ pub struct Inner {
     pub https: bool,
     /// Base64url of a P-256 point.
     pub vault_identity: String,
-    /// The database, as the service's role.
-    pub pool: PgPool,
+    /// The database.
+    pub db: Db,
     /// The way to the vault.
     pub vault: VaultClient,
     /// Derived keys.
@@ -69,14 +69,14 @@ impl App {
     ///
     /// # Errors
     /// [`TlsError`] when the certificates can't be used.
-    pub fn new(config: &Config, pool: PgPool, secrets: Secrets, health: Health) -> Result<Self, TlsError> {
+    pub fn new(config: &Config, db: Db, secrets: Secrets, health: Health) -> Result<Self, TlsError> {
         let timeout = Duration::from_millis(config.vault.timeout_ms);
         Ok(Self(Arc::new(Inner {
             public_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
             public_origin: origin_of(&config.public_url),
             https: config.public_url.scheme() == "https",
             vault_identity: config.vault_identity.clone(),
-            pool,
+            db,
             vault: VaultClient::new(&config.tls, &config.vault.nodes, timeout)?,
             secrets,
             keys: KeyCache::default(),
@@ -143,10 +143,7 @@ pub(crate) mod tests {
             public_origin: "http://localhost:7101".into(),
             https: false,
             vault_identity: "identity".into(),
-            pool: sqlx::postgres::PgPoolOptions::new()
-                .acquire_timeout(Duration::from_millis(50))
-                .connect_lazy("postgres://localhost:1/none")
-                .unwrap(),
+            db: Db::unreachable(),
             vault: VaultClient::unreachable(),
             secrets: crate::secret::for_tests(),
             keys: KeyCache::default(),

@@ -28,8 +28,10 @@ pub struct Config {
     pub secret_file: PathBuf,
     /// This zone's certificate.
     pub tls: TlsConfig,
-    /// This zone's database, as its own role.
+    /// This zone's database, as the role that works for one merchant at a time.
     pub database: DatabaseConfig,
+    /// The same database, as the role that finds out whose a key is, keeps the workers' queues and serves the console.
+    pub work_database: DatabaseConfig,
     /// The vault's data plane.
     pub vault: VaultConfig,
     /// How much one address and one key may ask.

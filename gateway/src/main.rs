@@ -8,6 +8,7 @@ use kura_gateway::app::App;
 use kura_gateway::config::Config;
 use kura_gateway::secret::Secrets;
 use kura_gateway::store::MIGRATIONS;
+use kura_gateway::store::db::Db;
 use kura_gateway::{merchants, recovery};
 use kura_platform::database::DatabaseConfig;
 use kura_platform::health::Health;
@@ -86,8 +87,8 @@ async fn run(config: Config) -> Result<(), Failure> {
     let public = serve::bind(config.public_listener)?;
     let control = serve::bind(config.control_plane)?;
     let control_tls = config.tls.server_for::<kura_platform::tls::Admin>()?;
-    let pool = config.database.connect(&MIGRATIONS).await?;
-    let app = App::new(&config, pool.clone(), secrets, health.clone())?;
+    let db = Db::connect(&config.database, &config.work_database).await?;
+    let app = App::new(&config, db.clone(), secrets, health.clone())?;
 
     let handle = serve::handle_until_signal();
     let mut workers = JoinSet::new();
@@ -112,7 +113,7 @@ async fn run(config: Config) -> Result<(), Failure> {
         ended = workers.join_next() => return Err(format!("a worker ended: {ended:?}").into()),
     }
     workers.shutdown().await;
-    pool.close().await;
+    db.close().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -126,8 +127,8 @@ async fn migrate(url: String, password_file: PathBuf) -> Result<(), Failure> {
 #[allow(clippy::print_stdout)] // This command's answer.
 async fn add_merchant(config: Config, name: &str, origins: &[String], requires_cvc: bool) -> Result<(), Failure> {
     let secrets = Secrets::read(&config.secret_file)?;
-    let pool = config.database.connect(&MIGRATIONS).await?;
-    let made = merchants::add(&pool, &secrets, name, origins, requires_cvc).await?;
+    let db = Db::connect(&config.database, &config.work_database).await?;
+    let made = merchants::add(db.work(), &secrets, name, origins, requires_cvc).await?;
     println!("{}", serde_json::to_string(&made)?);
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::app::origin_of;
 use crate::error::ApiError;
 use crate::secret::Secrets;
 use crate::store::api_keys::KeyRow;
-use crate::store::{api_keys, begin, merchants};
+use crate::store::{api_keys, merchants};
 
 /// What its maker is shown, once.
 #[derive(Serialize)]
@@ -72,7 +72,7 @@ pub async fn add(
     let publishable = ApiKey::draw(KeyKind::Publishable, false);
     let secret = ApiKey::draw(KeyKind::Secret, false);
 
-    let mut tx = begin(pool).await?;
+    let mut tx = pool.begin().await?;
     merchants::insert(&mut tx, merchant, name.trim(), requires_cvc, at).await?;
     for (key, allowed_origins) in [(&publishable, origins), (&secret, Vec::new())] {
         let row = KeyRow { merchant, kind: key.kind(), livemode: key.livemode(), allowed_origins, requires_cvc };

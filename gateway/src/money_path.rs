@@ -25,7 +25,7 @@ use crate::store::attempts::{self, Attempt, Kind, State};
 use crate::store::charges::{self, Charge};
 use crate::store::payment_intents::{self, Intent, LastError};
 use crate::store::timeline::{self, Entry};
-use crate::store::{Tenant, begin, cards, refunds, transfers};
+use crate::store::{Tenant, cards, refunds, transfers};
 use crate::vault_client::VaultFailure;
 
 /// How an attempt ended, with what the network said of it.
@@ -185,7 +185,7 @@ pub async fn settle(
     request: Option<RequestId>,
 ) -> ApiResult<Intent> {
     let at = clock::now();
-    let mut tx = begin(&app.pool).await?;
+    let mut tx = app.db.begin(tenant).await?;
     let intent = payment_intents::lock(&mut tx, tenant, attempt.intent).await?;
     let intent = intent.ok_or_else(|| ApiError::internal("an attempt without its payment"))?;
     if !attempts::mark_settled(&mut tx, tenant, attempt.id, ending.state(), ending.code(), at).await? {

@@ -28,7 +28,7 @@ pub async fn run(app: App, config: RecoveryConfig) {
     let every = Duration::from_millis(config.every_ms.max(50));
     loop {
         tokio::time::sleep(every).await;
-        match attempts::claim_due(&app.pool, clock::now(), every, LONGEST_PAUSE, BATCH).await {
+        match attempts::claim_due(app.db.work(), clock::now(), every, LONGEST_PAUSE, BATCH).await {
             Ok(claimed) => {
                 let mut asking = JoinSet::new();
                 for claim in claimed {
@@ -58,13 +58,13 @@ async fn resolve(app: &App, claim: &Claimed) {
 }
 
 async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
-    let mut conn = app.pool.acquire().await?;
+    let mut conn = app.db.of(claim.tenant).await?;
     let attempt = attempts::find(&mut conn, claim.tenant, claim.id).await?;
-    drop(conn);
     let Some(attempt) = attempt else { return Ok(None) };
     let context =
         Context { request_id: attempt.request, merchant: claim.tenant.merchant(), livemode: claim.tenant.livemode() };
-    let card = cards::find(&app.pool, claim.tenant, attempt.record).await?;
+    let card = cards::find(&mut conn, claim.tenant, attempt.record).await?;
+    drop(conn);
     // An authorization went to the card's node, if that was there; it knows best what it has under way.
     let node = card.filter(|_| attempt.kind == Kind::Authorize).map(|card| card.node);
     let answer = app.vault.resolve(&Resolve { context, attempt: attempt.id }, node).await;
@@ -87,7 +87,7 @@ pub async fn tidy(app: App) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
         app.limits.forget_idle();
-        match idempotency::forget_older(&app.pool, clock::now() - KEPT_FOR).await {
+        match idempotency::forget_older(app.db.work(), clock::now() - KEPT_FOR).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "idempotency rows forgotten"),
             Err(error) => tracing::warn!(%error, "idempotency rows not forgotten"),

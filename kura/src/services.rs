@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::ports::{Ports, VaultPorts, local, url};
-use crate::postgres::{Cluster, password_file};
+use crate::postgres::{Cluster, password_file, work_password_file};
 use crate::state::State;
 
 /// Every service, in the order of the zones.
@@ -42,6 +42,15 @@ fn database(state: &State, cluster: &Cluster, service: &str, max_connections: u3
     json!({
         "url": cluster.url(service, &format!("{service}_app")),
         "password_file": password_file(state, service),
+        "max_connections": max_connections,
+    })
+}
+
+/// The gateway's own work, across merchants, has a role of its own.
+fn work_database(state: &State, cluster: &Cluster, max_connections: u32) -> Value {
+    json!({
+        "url": cluster.url("gateway", "gateway_work"),
+        "password_file": work_password_file(state, "gateway"),
         "max_connections": max_connections,
     })
 }
@@ -116,6 +125,7 @@ pub(crate) fn gateway(state: &State, ports: &Ports, cluster: &Cluster, vault_ide
         "secret_file": state.path("gateway/gateway.secret"),
         "tls": tls(&state.path("gateway/tls")),
         "database": database(state, cluster, "gateway", 16),
+        "work_database": work_database(state, cluster, 8),
         "vault": { "nodes": nodes, "timeout_ms": 15000 },
         "rate_limits": {
             "per_address_per_second": 100,

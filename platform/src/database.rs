@@ -55,12 +55,23 @@ impl DatabaseConfig {
     /// # Errors
     /// [`DatabaseError`], and the service must not start.
     pub async fn connect(&self, expected: &Migrator) -> Result<PgPool, DatabaseError> {
-        let pool = PgPoolOptions::new()
+        self.connect_with(expected, |options| options).await
+    }
+
+    /// The same, with further options of the pool.
+    ///
+    /// # Errors
+    /// [`DatabaseError`], and the service must not start.
+    pub async fn connect_with(
+        &self,
+        expected: &Migrator,
+        options: impl FnOnce(PgPoolOptions) -> PgPoolOptions,
+    ) -> Result<PgPool, DatabaseError> {
+        let usual = PgPoolOptions::new()
             .max_connections(self.max_connections)
             .min_connections(1)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(self.options()?)
-            .await?;
+            .acquire_timeout(Duration::from_secs(5));
+        let pool = options(usual).connect_with(self.options()?).await?;
         check_schema(&pool, expected).await?;
         Ok(pool)
     }

@@ -251,7 +251,15 @@ impl Stack {
     /// # Errors
     /// What the database said.
     pub fn sql_as_service(&self, service: &str, statement: &str) -> Result<String, String> {
-        self.psql(service, &format!("{service}_app"), statement)
+        self.sql_as(service, &format!("{service}_app"), statement)
+    }
+
+    /// Runs SQL as one of the roles of a service.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub fn sql_as(&self, service: &str, role: &str, statement: &str) -> Result<String, String> {
+        self.psql(service, role, statement)
     }
 
     fn psql(&self, database: &str, role: &str, statement: &str) -> Result<String, String> {
@@ -264,7 +272,8 @@ impl Stack {
             .env("PGPASSFILE", &cluster.pgpass)
             .stdin(Stdio::null());
         if role != "postgres" {
-            let file = self.state.join(database).join("database.password");
+            let name = if role.ends_with("_work") { "database-work.password" } else { "database.password" };
+            let file = self.state.join(database).join(name);
             psql.env("PGPASSWORD", std::fs::read_to_string(file).expect("the role's password").trim_end());
         }
         let output = psql.output().expect("psql");

@@ -116,7 +116,7 @@ pub async fn look_up(app: &App, key: &ApiKey) -> ApiResult<Option<Arc<KeyRow>>> 
     }
     // Counted from before the question: what it answers may be as old as that.
     let asked = Instant::now();
-    let row = api_keys::find(&app.pool, hash).await?;
+    let row = api_keys::find(app.db.work(), hash).await?;
     Ok(row.filter(|row| row.kind == key.kind() && row.livemode == key.livemode()).map(|row| {
         let row = Arc::new(row);
         app.keys.insert(hash, asked, Arc::clone(&row));

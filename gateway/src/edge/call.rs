@@ -15,6 +15,8 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http_body_util::BodyExt;
 use kura_wire::ids::RequestId;
 use serde_json::{Map, Value};
+use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Transaction};
 
 use super::auth::{AuthenticatedMerchant, authenticate};
 use super::idempotency::{self, Admission};
@@ -88,6 +90,22 @@ impl Context {
     /// The `{id}` of the path, as it is.
     pub fn raw_id(&self) -> &str {
         self.path_ids.first().map_or("", String::as_str)
+    }
+
+    /// A connection that shows the merchant's rows.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn db(&self) -> ApiResult<PoolConnection<Postgres>> {
+        Ok(self.app.db.of(self.tenant()).await?)
+    }
+
+    /// A transaction that shows the merchant's rows.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn begin(&self) -> ApiResult<Transaction<'static, Postgres>> {
+        Ok(self.app.db.begin(self.tenant()).await?)
     }
 
     /// The ids that this request may hand out.

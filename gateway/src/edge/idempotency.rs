@@ -68,15 +68,16 @@ pub fn key_of(headers: &HeaderMap) -> ApiResult<Option<String>> {
 pub async fn admit(app: &App, key: RowKey<'_>, fingerprint: [u8; 32], request: RequestId) -> ApiResult<Admission> {
     let seed = kura_platform::random::bytes();
     let claim = Claim { fingerprint, seed, instance: app.instance, request, at: clock::now() };
+    let mut connection = app.db.of(key.tenant).await?;
     // Twice, for a row may be forgotten between the two statements.
     for _ in 0..2 {
-        if store::insert(&app.pool, key, &claim).await? {
+        if store::insert(&mut connection, key, &claim).await? {
             return Ok(Admission::Run { seed, first: true });
         }
-        let Some(row) = store::find(&app.pool, key).await? else { continue };
+        let Some(row) = store::find(&mut connection, key).await? else { continue };
         return match decide(&row, &fingerprint, app.instance, claim.at)? {
             Decision::Replay(admission) => Ok(admission),
-            Decision::TakeOver(seed) if store::take_over(&app.pool, key, &row, &claim).await? => {
+            Decision::TakeOver(seed) if store::take_over(&mut connection, key, &row, &claim).await? => {
                 Ok(Admission::Run { seed, first: false })
             }
             Decision::TakeOver(_) => Err(ApiError::new(Code::IdempotencyKeyInUse)),
@@ -122,15 +123,23 @@ fn started_at(instance: Uuid) -> OffsetDateTime {
 
 /// Keeps, releases or forgets the row, by how the request ended. Failing here costs a replay, never a payment.
 pub async fn conclude(app: &App, key: RowKey<'_>, request: RequestId, outcome: Result<&str, (&ApiError, &str)>) {
+    let mut connection = match app.db.of(key.tenant).await {
+        Ok(connection) => connection,
+        Err(error) => return keeps_its_claim(request, &error),
+    };
     let done = match outcome {
-        Err((error, _)) if error.code().is_transient() => store::release(&app.pool, key, request).await,
-        Err((error, _)) if error.code().is_validation() => store::forget(&app.pool, key, request).await,
-        Err((error, body)) => store::finish(&app.pool, key, request, status_of(error), body).await,
-        Ok(body) => store::finish(&app.pool, key, request, 200, body).await,
+        Err((error, _)) if error.code().is_transient() => store::release(&mut connection, key, request).await,
+        Err((error, _)) if error.code().is_validation() => store::forget(&mut connection, key, request).await,
+        Err((error, body)) => store::finish(&mut connection, key, request, status_of(error), body).await,
+        Ok(body) => store::finish(&mut connection, key, request, 200, body).await,
     };
     if let Err(error) = done {
-        tracing::error!(request_id = %request, %error, "an idempotency row keeps its claim");
+        keeps_its_claim(request, &error);
     }
+}
+
+fn keeps_its_claim(request: RequestId, error: &sqlx::Error) {
+    tracing::error!(request_id = %request, %error, "an idempotency row keeps its claim");
 }
 
 fn status_of(error: &ApiError) -> i16 {

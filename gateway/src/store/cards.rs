@@ -3,11 +3,10 @@
 use kura_wire::card::CardSummary;
 use kura_wire::ids::{CardToken, CustomerId, NodeId, TokenUse};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Listed, Page, Tenant, object, uuid};
+use super::{Conn, Listed, Page, Tenant, object, uuid};
 
 /// A card.
 #[derive(Debug, Clone)]
@@ -91,20 +90,20 @@ impl TryFrom<Row> for Card {
 }
 
 /// Keeps what the vault told of a new card.
-pub async fn insert(
-    pool: &PgPool,
+pub(crate) async fn insert(
+    conn: Conn<'_>,
     tenant: Tenant,
     token: CardToken,
     card: &CardSummary,
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let saved_at = (token.allows == TokenUse::Multi).then_some(at);
-    insert_saved(pool, tenant, token, card, at, saved_at).await
+    insert_saved(conn, tenant, token, card, at, saved_at).await
 }
 
 /// [`insert`], of a card that was saved at another moment than it was made.
-pub async fn insert_saved(
-    pool: &PgPool,
+pub(crate) async fn insert_saved(
+    conn: Conn<'_>,
     tenant: Tenant,
     token: CardToken,
     card: &CardSummary,
@@ -129,13 +128,13 @@ pub async fn insert_saved(
         saved_at,
         at,
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(())
 }
 
 /// The merchant's card of this record.
-pub async fn find(pool: &PgPool, tenant: Tenant, record: [u8; 16]) -> sqlx::Result<Option<Card>> {
+pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, record: [u8; 16]) -> sqlx::Result<Option<Card>> {
     let row = sqlx::query_as!(
         Row,
         "/* gateway cards::find */
@@ -146,13 +145,13 @@ pub async fn find(pool: &PgPool, tenant: Tenant, record: [u8; 16]) -> sqlx::Resu
         uuid(&record),
         tenant.livemode,
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await?;
     row.map(Card::try_from).transpose()
 }
 
 /// The merchant's cards of these records.
-pub async fn find_many(pool: &PgPool, tenant: Tenant, records: &[[u8; 16]]) -> sqlx::Result<Vec<Card>> {
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, records: &[[u8; 16]]) -> sqlx::Result<Vec<Card>> {
     if records.is_empty() {
         return Ok(Vec::new());
     }
@@ -167,13 +166,13 @@ pub async fn find_many(pool: &PgPool, tenant: Tenant, records: &[[u8; 16]]) -> s
         tenant.livemode,
         &records,
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await?;
     rows.into_iter().map(Card::try_from).collect()
 }
 
 /// A customer's saved cards.
-pub async fn list(pool: &PgPool, tenant: Tenant, customer: CustomerId, page: &Page) -> sqlx::Result<Listed<Card>> {
+pub(crate) async fn list(conn: Conn<'_>, tenant: Tenant, customer: CustomerId, page: &Page) -> sqlx::Result<Listed<Card>> {
     let (after_at, after_id) = page.after_parts();
     let (before_at, before_id) = page.before_parts();
     let rows = sqlx::query_as!(
@@ -197,14 +196,14 @@ pub async fn list(pool: &PgPool, tenant: Tenant, customer: CustomerId, page: &Pa
         page.ascending(),
         page.fetch(),
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await?;
     let cards = rows.into_iter().map(Card::try_from).collect::<sqlx::Result<Vec<_>>>()?;
     Ok(page.close(cards))
 }
 
 /// Its `tok_` was turned into a `pm_`.
-pub async fn mark_saved(pool: &PgPool, tenant: Tenant, record: [u8; 16], at: OffsetDateTime) -> sqlx::Result<()> {
+pub(crate) async fn mark_saved(conn: Conn<'_>, tenant: Tenant, record: [u8; 16], at: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!(
         "/* gateway cards::mark_saved */
          UPDATE cards SET saved_at = COALESCE(saved_at, $4), token_used_at = COALESCE(token_used_at, $4)
@@ -214,14 +213,14 @@ pub async fn mark_saved(pool: &PgPool, tenant: Tenant, record: [u8; 16], at: Off
         tenant.livemode,
         at,
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(())
 }
 
 /// Its `tok_` was spent on a payment.
 pub(crate) async fn mark_token_used(
-    conn: super::Conn<'_>,
+    conn: Conn<'_>,
     tenant: Tenant,
     record: [u8; 16],
     at: OffsetDateTime,
@@ -241,8 +240,8 @@ pub(crate) async fn mark_token_used(
 }
 
 /// The payment method's own data, when it is made.
-pub async fn describe(
-    pool: &PgPool,
+pub(crate) async fn describe(
+    conn: Conn<'_>,
     tenant: Tenant,
     record: [u8; 16],
     metadata: &Map<String, Value>,
@@ -255,14 +254,14 @@ pub async fn describe(
         tenant.livemode,
         Value::Object(metadata.clone()),
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(())
 }
 
 /// A charge of it was approved.
 pub(crate) async fn mark_charged(
-    conn: super::Conn<'_>,
+    conn: Conn<'_>,
     tenant: Tenant,
     record: [u8; 16],
     at: OffsetDateTime,
@@ -282,7 +281,7 @@ pub(crate) async fn mark_charged(
 }
 
 /// Attaches a saved card that is nobody's; false when it is somebody's.
-pub async fn attach(pool: &PgPool, tenant: Tenant, record: [u8; 16], customer: CustomerId) -> sqlx::Result<bool> {
+pub(crate) async fn attach(conn: Conn<'_>, tenant: Tenant, record: [u8; 16], customer: CustomerId) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "/* gateway cards::attach */
          UPDATE cards SET customer_id = $4
@@ -293,13 +292,13 @@ pub async fn attach(pool: &PgPool, tenant: Tenant, record: [u8; 16], customer: C
         tenant.livemode,
         uuid(customer.as_bytes()),
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Attaches it to nobody.
-pub async fn detach(pool: &PgPool, tenant: Tenant, record: [u8; 16]) -> sqlx::Result<bool> {
+pub(crate) async fn detach(conn: Conn<'_>, tenant: Tenant, record: [u8; 16]) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "/* gateway cards::detach */
          UPDATE cards SET customer_id = NULL
@@ -308,7 +307,7 @@ pub async fn detach(pool: &PgPool, tenant: Tenant, record: [u8; 16]) -> sqlx::Re
         uuid(&record),
         tenant.livemode,
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
 }

@@ -2,7 +2,6 @@
 
 use kura_wire::ids::{AttemptId, ChargeId, CustomerId, PaymentIntentId};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -192,7 +191,7 @@ pub(crate) async fn mark_refunded(conn: Conn<'_>, tenant: Tenant, id: ChargeId, 
 }
 
 /// The merchant's charge of this id.
-pub async fn find(pool: &PgPool, tenant: Tenant, id: ChargeId) -> sqlx::Result<Option<Charge>> {
+pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: ChargeId) -> sqlx::Result<Option<Charge>> {
     let row = select!(
         "/* gateway charges::find */ ",
         "WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
@@ -200,13 +199,13 @@ pub async fn find(pool: &PgPool, tenant: Tenant, id: ChargeId) -> sqlx::Result<O
         uuid(id.as_bytes()),
         tenant.livemode,
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await?;
     Ok(row.map(Charge::from))
 }
 
 /// The merchant's charges of these ids.
-pub async fn find_many(pool: &PgPool, tenant: Tenant, ids: &[ChargeId]) -> sqlx::Result<Vec<Charge>> {
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[ChargeId]) -> sqlx::Result<Vec<Charge>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -218,14 +217,14 @@ pub async fn find_many(pool: &PgPool, tenant: Tenant, ids: &[ChargeId]) -> sqlx:
         tenant.livemode,
         &ids,
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(Charge::from).collect())
 }
 
 /// The merchant's charges, perhaps of one payment.
-pub async fn list(
-    pool: &PgPool,
+pub(crate) async fn list(
+    conn: Conn<'_>,
     tenant: Tenant,
     intent: Option<PaymentIntentId>,
     page: &Page,
@@ -248,7 +247,7 @@ pub async fn list(
             page.until,
             page.fetch(),
         )
-        .fetch_all(pool)
+        .fetch_all(conn)
         .await?
     } else {
         let (at, id) = page.after_parts();
@@ -267,7 +266,7 @@ pub async fn list(
             page.until,
             page.fetch(),
         )
-        .fetch_all(pool)
+        .fetch_all(conn)
         .await?
     };
     Ok(page.close(rows.into_iter().map(Charge::from).collect()))

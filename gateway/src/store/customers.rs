@@ -2,11 +2,10 @@
 
 use kura_wire::ids::CustomerId;
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
 
 /// A customer.
 #[derive(Debug, Clone)]
@@ -28,7 +27,7 @@ pub struct Customer {
 }
 
 /// Makes it, unless a first run of the same request did.
-pub async fn insert(pool: &PgPool, tenant: Tenant, customer: &Customer) -> sqlx::Result<()> {
+pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, customer: &Customer) -> sqlx::Result<()> {
     sqlx::query!(
         "/* gateway customers::insert */
          INSERT INTO customers
@@ -44,13 +43,13 @@ pub async fn insert(pool: &PgPool, tenant: Tenant, customer: &Customer) -> sqlx:
         Value::Object(customer.metadata.clone()),
         customer.created_at,
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(())
 }
 
 /// The merchant's customer of this id.
-pub async fn find(pool: &PgPool, tenant: Tenant, id: CustomerId) -> sqlx::Result<Option<Customer>> {
+pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: CustomerId) -> sqlx::Result<Option<Customer>> {
     let row = sqlx::query!(
         "/* gateway customers::find */
          SELECT name_masked, email_masked, phone_masked, description, metadata, created_at
@@ -59,7 +58,7 @@ pub async fn find(pool: &PgPool, tenant: Tenant, id: CustomerId) -> sqlx::Result
         uuid(id.as_bytes()),
         tenant.livemode,
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await?;
     Ok(row.map(|row| Customer {
         id,
@@ -73,8 +72,8 @@ pub async fn find(pool: &PgPool, tenant: Tenant, id: CustomerId) -> sqlx::Result
 }
 
 /// The merchant's customers, those of these ids only where some are given.
-pub async fn list(
-    pool: &PgPool,
+pub(crate) async fn list(
+    conn: Conn<'_>,
     tenant: Tenant,
     among: Option<&[Uuid]>,
     page: &Page,
@@ -102,7 +101,7 @@ pub async fn list(
         page.ascending(),
         page.fetch(),
     )
-    .fetch_all(pool)
+    .fetch_all(conn)
     .await?;
     let customers = rows.into_iter().map(|row| Customer {
         id: CustomerId::from_bytes(row.id.into_bytes()),

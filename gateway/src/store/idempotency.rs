@@ -5,7 +5,7 @@ use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Tenant, uuid};
+use super::{Conn, Tenant, uuid};
 use crate::api_key::KeyKind;
 
 /// What names a row.
@@ -56,7 +56,7 @@ pub struct Row {
 }
 
 /// Makes the row; false when there is one.
-pub async fn insert(pool: &PgPool, key: RowKey<'_>, claim: &Claim) -> sqlx::Result<bool> {
+pub(crate) async fn insert(conn: Conn<'_>, key: RowKey<'_>, claim: &Claim) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "/* gateway idempotency::insert */
          INSERT INTO idempotency_keys
@@ -73,13 +73,13 @@ pub async fn insert(pool: &PgPool, key: RowKey<'_>, claim: &Claim) -> sqlx::Resu
         claim.at,
         uuid(claim.request.as_bytes()),
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// The row as it stands.
-pub async fn find(pool: &PgPool, key: RowKey<'_>) -> sqlx::Result<Option<Row>> {
+pub(crate) async fn find(conn: Conn<'_>, key: RowKey<'_>) -> sqlx::Result<Option<Row>> {
     sqlx::query_as!(
         Row,
         "/* gateway idempotency::find */
@@ -90,12 +90,12 @@ pub async fn find(pool: &PgPool, key: RowKey<'_>) -> sqlx::Result<Option<Row>> {
         key.scope.as_str(),
         key.key,
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await
 }
 
 /// Takes over a row exactly as it was seen; false when somebody else was quicker.
-pub async fn take_over(pool: &PgPool, key: RowKey<'_>, seen: &Row, claim: &Claim) -> sqlx::Result<bool> {
+pub(crate) async fn take_over(conn: Conn<'_>, key: RowKey<'_>, seen: &Row, claim: &Claim) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "/* gateway idempotency::take_over */
          UPDATE idempotency_keys SET state = 'in_flight', instance = $5, claimed_at = $6, request_id = $7
@@ -110,13 +110,13 @@ pub async fn take_over(pool: &PgPool, key: RowKey<'_>, seen: &Row, claim: &Claim
         uuid(claim.request.as_bytes()),
         seen.request_id,
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Keeps the answer for replays.
-pub async fn finish(pool: &PgPool, key: RowKey<'_>, request: RequestId, status: i16, body: &str) -> sqlx::Result<()> {
+pub(crate) async fn finish(conn: Conn<'_>, key: RowKey<'_>, request: RequestId, status: i16, body: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "/* gateway idempotency::finish */
          UPDATE idempotency_keys SET state = 'finished', status = $6, body = $7
@@ -129,13 +129,13 @@ pub async fn finish(pool: &PgPool, key: RowKey<'_>, request: RequestId, status: 
         status,
         body,
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(())
 }
 
 /// Lets the request run again under the same seed.
-pub async fn release(pool: &PgPool, key: RowKey<'_>, request: RequestId) -> sqlx::Result<()> {
+pub(crate) async fn release(conn: Conn<'_>, key: RowKey<'_>, request: RequestId) -> sqlx::Result<()> {
     sqlx::query!(
         "/* gateway idempotency::release */
          UPDATE idempotency_keys SET state = 'retryable'
@@ -146,13 +146,13 @@ pub async fn release(pool: &PgPool, key: RowKey<'_>, request: RequestId) -> sqlx
         key.key,
         uuid(request.as_bytes()),
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(())
 }
 
 /// Forgets a request that did nothing.
-pub async fn forget(pool: &PgPool, key: RowKey<'_>, request: RequestId) -> sqlx::Result<()> {
+pub(crate) async fn forget(conn: Conn<'_>, key: RowKey<'_>, request: RequestId) -> sqlx::Result<()> {
     sqlx::query!(
         "/* gateway idempotency::forget */
          DELETE FROM idempotency_keys
@@ -163,7 +163,7 @@ pub async fn forget(pool: &PgPool, key: RowKey<'_>, request: RequestId) -> sqlx:
         key.key,
         uuid(request.as_bytes()),
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(())
 }

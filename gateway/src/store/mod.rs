@@ -9,6 +9,7 @@ pub mod cards;
 pub mod charges;
 pub mod control;
 pub mod customers;
+pub mod db;
 pub mod idempotency;
 pub mod merchants;
 pub mod payment_intents;
@@ -23,8 +24,6 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-use crate::error::ApiResult;
 
 /// The schema that this program knows.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -111,11 +110,6 @@ impl Page {
         }
         Listed { items: rows, has_more }
     }
-}
-
-/// Begins a transaction.
-pub(crate) async fn begin(pool: &PgPool) -> ApiResult<sqlx::Transaction<'static, sqlx::Postgres>> {
-    Ok(pool.begin().await?)
 }
 
 /// Whether the database answers.

@@ -2,7 +2,6 @@
 
 use kura_wire::ids::{ChargeId, CustomerId, PaymentIntentId, TokenUse};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -198,7 +197,7 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
 }
 
 /// The merchant's PaymentIntent of this id.
-pub async fn find(pool: &PgPool, tenant: Tenant, id: PaymentIntentId) -> sqlx::Result<Option<Intent>> {
+pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: PaymentIntentId) -> sqlx::Result<Option<Intent>> {
     let row = select!(
         "/* gateway payment_intents::find */ ",
         "WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
@@ -206,7 +205,7 @@ pub async fn find(pool: &PgPool, tenant: Tenant, id: PaymentIntentId) -> sqlx::R
         uuid(id.as_bytes()),
         tenant.livemode,
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await?;
     row.map(Intent::try_from).transpose()
 }
@@ -266,8 +265,8 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
 }
 
 /// The merchant's PaymentIntents, perhaps of one customer.
-pub async fn list(
-    pool: &PgPool,
+pub(crate) async fn list(
+    conn: Conn<'_>,
     tenant: Tenant,
     customer: Option<CustomerId>,
     page: &Page,
@@ -290,7 +289,7 @@ pub async fn list(
             page.until,
             page.fetch(),
         )
-        .fetch_all(pool)
+        .fetch_all(conn)
         .await?
     } else {
         let (at, id) = page.after_parts();
@@ -309,7 +308,7 @@ pub async fn list(
             page.until,
             page.fetch(),
         )
-        .fetch_all(pool)
+        .fetch_all(conn)
         .await?
     };
     let intents = rows.into_iter().map(Intent::try_from).collect::<sqlx::Result<Vec<_>>>()?;

@@ -2,7 +2,6 @@
 
 use kura_wire::ids::{ChargeId, PaymentIntentId, RefundId};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -125,7 +124,7 @@ pub(crate) async fn mark_settled(
 }
 
 /// The merchant's refund of this id.
-pub async fn find(pool: &PgPool, tenant: Tenant, id: RefundId) -> sqlx::Result<Option<Refund>> {
+pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: RefundId) -> sqlx::Result<Option<Refund>> {
     let row = select!(
         "/* gateway refunds::find */ ",
         "WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
@@ -133,14 +132,14 @@ pub async fn find(pool: &PgPool, tenant: Tenant, id: RefundId) -> sqlx::Result<O
         uuid(id.as_bytes()),
         tenant.livemode,
     )
-    .fetch_optional(pool)
+    .fetch_optional(conn)
     .await?;
     Ok(row.map(Refund::from))
 }
 
 /// The merchant's refunds, perhaps of one payment or one charge.
-pub async fn list(
-    pool: &PgPool,
+pub(crate) async fn list(
+    conn: Conn<'_>,
     tenant: Tenant,
     intent: Option<PaymentIntentId>,
     charge: Option<ChargeId>,
@@ -166,7 +165,7 @@ pub async fn list(
             page.until,
             page.fetch(),
         )
-        .fetch_all(pool)
+        .fetch_all(conn)
         .await?
     } else {
         let (at, id) = page.after_parts();
@@ -187,7 +186,7 @@ pub async fn list(
             page.until,
             page.fetch(),
         )
-        .fetch_all(pool)
+        .fetch_all(conn)
         .await?
     };
     Ok(page.close(rows.into_iter().map(Refund::from).collect()))

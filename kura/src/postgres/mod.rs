@@ -8,4 +8,4 @@ mod roles;
 pub(crate) use cluster::{Cluster, Spec};
 pub(crate) use place::Place;
 pub(crate) use programs::Programs;
-pub(crate) use roles::{apply_roles, owner_password_file, password_file};
+pub(crate) use roles::{apply_roles, owner_password_file, password_file, work_password_file};

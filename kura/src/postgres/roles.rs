@@ -12,6 +12,11 @@ pub(crate) fn password_file(state: &State, service: &str) -> PathBuf {
     state.path(service).join("database.password")
 }
 
+/// The file with the password of the role that the gateway's own work is done as, across merchants.
+pub(crate) fn work_password_file(state: &State, service: &str) -> PathBuf {
+    state.path(service).join("database-work.password")
+}
+
 /// The file with the password of the role that owns a service's schema and migrates it.
 pub(crate) fn owner_password_file(state: &State, service: &str) -> PathBuf {
     state.path(service).join("database-owner.password")
@@ -27,6 +32,11 @@ pub(crate) async fn apply_roles(cluster: &Cluster, state: &State, workspace: &Pa
     let script = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
     let owner = secret_in(&owner_password_file(state, service))?;
     let app = secret_in(&password_file(state, service))?;
-    let script = format!("\\set owner_password '{owner}'\n\\set app_password '{app}'\n{script}");
+    let mut passwords = format!("\\set owner_password '{owner}'\n\\set app_password '{app}'\n");
+    if service == "gateway" {
+        let work = secret_in(&work_password_file(state, service))?;
+        passwords.push_str(&format!("\\set work_password '{work}'\n"));
+    }
+    let script = format!("{passwords}{script}");
     cluster.psql(&format!("making the roles of {service}"), "postgres", &script).await.map(drop)
 }

@@ -21,7 +21,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
 
     let after = place(&context, list.starting_after.as_deref(), "starting_after").await?;
     let before = place(&context, list.ending_before.as_deref(), "ending_before").await?;
-    let found = charges::list(&context.app.pool, context.tenant(), intent, &list.page(after, before)).await?;
+    let found = charges::list(&mut *context.db().await?, context.tenant(), intent, &list.page(after, before)).await?;
 
     let items = render_all(&context, &found.items).await?;
     Ok(render::list("/v1/charges", Listed { items, has_more: found.has_more }))
@@ -30,6 +30,6 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
 async fn place(context: &Context, id: Option<&str>, name: &str) -> ApiResult<Option<Cursor>> {
     let Some(id) = id else { return Ok(None) };
     let id = id.parse().map_err(|_| unknown_cursor(name))?;
-    let found = charges::find(&context.app.pool, context.tenant(), id).await?;
+    let found = charges::find(&mut *context.db().await?, context.tenant(), id).await?;
     Ok(Some(cursor(&found.ok_or_else(|| unknown_cursor(name))?)))
 }

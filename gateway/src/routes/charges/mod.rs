@@ -21,7 +21,7 @@ pub fn router() -> Router<App> {
 /// Charges with their cards, in one look-up.
 pub async fn render_all(context: &Context, charges: &[Charge]) -> ApiResult<Vec<Value>> {
     let records: Vec<[u8; 16]> = charges.iter().map(|charge| charge.record).collect();
-    let known = cards::find_many(&context.app.pool, context.tenant(), &records).await?;
+    let known = cards::find_many(&mut *context.db().await?, context.tenant(), &records).await?;
     let render = |charge: &Charge| {
         let card = known.iter().find(|card| card.record == charge.record);
         render::charge::charge(context.tenant(), charge, card)
@@ -36,7 +36,7 @@ pub async fn render_all(context: &Context, charges: &[Charge]) -> ApiResult<Vec<
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<Value> {
     let missing = || ApiError::missing("charge", "id");
     let id = id.parse().map_err(|_| missing())?;
-    let charge = charges::find(&context.app.pool, context.tenant(), id).await?.ok_or_else(missing)?;
+    let charge = charges::find(&mut *context.db().await?, context.tenant(), id).await?.ok_or_else(missing)?;
     let rendered = render_all(context, std::slice::from_ref(&charge)).await?;
     rendered.into_iter().next().ok_or_else(|| ApiError::internal("nothing rendered"))
 }

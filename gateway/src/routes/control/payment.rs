@@ -18,8 +18,8 @@ pub async fn run(
     Path(id): Path<String>,
 ) -> Result<Json<PaymentDetail>, StatusCode> {
     let id: PaymentIntentId = id.parse().map_err(|_| StatusCode::NOT_FOUND)?;
-    let found = find_payment(&app.pool, id).await.map_err(failed)?;
+    let found = find_payment(app.db.work(), id).await.map_err(failed)?;
     let (payment, description) = found.ok_or(StatusCode::NOT_FOUND)?;
-    let timeline = list_timeline(&app.pool, payment.merchant, id).await.map_err(failed)?;
+    let timeline = list_timeline(app.db.work(), payment.merchant, id).await.map_err(failed)?;
     Ok(Json(PaymentDetail { payment, description, timeline }))
 }

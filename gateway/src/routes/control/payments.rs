@@ -25,7 +25,7 @@ pub async fn run(
         return Err(StatusCode::BAD_REQUEST);
     }
     let fetch = i64::from(limit) + 1;
-    let found = list_payments(&app.pool, query.before, query.status.as_deref(), query.merchant, fetch).await;
+    let found = list_payments(app.db.work(), query.before, query.status.as_deref(), query.merchant, fetch).await;
     let mut payments = found.map_err(failed)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = payments.len() > limit;

@@ -21,7 +21,8 @@ pub async fn run(
         return Err(StatusCode::BAD_REQUEST);
     }
     let tenant = Tenant::new(saved.merchant, saved.livemode);
-    cards::insert_saved(&app.pool, tenant, saved.token, &saved.card, saved.created_at, Some(saved.saved_at))
+    let mut connection = app.db.of(tenant).await.map_err(failed)?;
+    cards::insert_saved(&mut connection, tenant, saved.token, &saved.card, saved.created_at, Some(saved.saved_at))
         .await
         .map_err(failed)?;
     Ok(StatusCode::CREATED)

@@ -10,7 +10,7 @@ use crate::store;
 
 /// Runs it.
 pub async fn run(_peer: Peer<Admin>, State(app): State<App>) -> Json<ServiceStatus> {
-    let database = store::answers(&app.pool).await;
+    let database = store::answers(app.db.work()).await;
     let vault = app.vault.is_there().await;
     Json(ServiceStatus {
         service: "gateway".to_owned(),

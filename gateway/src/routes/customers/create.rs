@@ -46,8 +46,8 @@ pub async fn run(context: Context, asked: CreateCustomer) -> ApiResult<render::c
     let (name, email, phone) = (masked.name, masked.email, masked.phone);
     let customer = Customer { id, name, email, phone, description, metadata, created_at: clock::now() };
     let tenant = context.tenant();
-    customers::insert(&context.app.pool, tenant, &customer).await?;
-    let kept = if context.first_run { None } else { customers::find(&context.app.pool, tenant, customer.id).await? };
+    customers::insert(&mut *context.db().await?, tenant, &customer).await?;
+    let kept = if context.first_run { None } else { customers::find(&mut *context.db().await?, tenant, customer.id).await? };
     Ok(render::customer::customer(tenant, kept.unwrap_or(customer)))
 }
 

@@ -28,7 +28,7 @@ pub async fn run(
     asked: ListCustomers,
     list: ListParams,
 ) -> ApiResult<List<render::customer::Customer>> {
-    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let tenant = context.tenant();
     let among: Option<Vec<Uuid>> = match asked.email {
         None => None,
         Some(email) => {
@@ -39,7 +39,8 @@ pub async fn run(
         }
     };
     let place = async |id: String| Ok(find(&context, &id).await?.map(|customer| customers::cursor(&customer)));
-    let found = customers::list(pool, tenant, among.as_deref(), &list.page(place).await?).await?;
+    let page = list.page(place).await?;
+    let found = customers::list(&mut *context.db().await?, tenant, among.as_deref(), &page).await?;
     let items = found.items.into_iter().map(|customer| render::customer::customer(tenant, customer)).collect();
     Ok(List::new("/v1/customers", Listed { items, has_more: found.has_more }))
 }

@@ -33,5 +33,5 @@ pub async fn by_id(context: &Context, id: &str) -> ApiResult<render::customer::C
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Customer>> {
     let Ok(id) = id.parse() else { return Ok(None) };
-    Ok(customers::find(&context.app.pool, context.tenant(), id).await?)
+    Ok(customers::find(&mut *context.db().await?, context.tenant(), id).await?)
 }

@@ -13,7 +13,6 @@ use crate::edge::params::Params;
 use crate::error::{ApiError, ApiResult};
 use crate::money_path::carry_out;
 use crate::routes::lists::expansions;
-use crate::store::begin;
 use crate::store::payment_intents::{self, Intent};
 use crate::store::timeline::{self, Entry};
 
@@ -48,7 +47,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
 /// Calls off what never reached the network. `None` when it did, or when it is over.
 async fn cancel_unpaid(context: &Context, id: PaymentIntentId, reason: Option<&str>) -> ApiResult<Option<Intent>> {
     let (tenant, at) = (context.tenant(), clock::now());
-    let mut tx = begin(&context.app.pool).await?;
+    let mut tx = context.begin().await?;
     let locked = payment_intents::lock(&mut tx, tenant, id).await?;
     let mut intent = locked.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
     // An earlier run of this request canceled it.

@@ -16,7 +16,7 @@ use crate::routes::lists::expansions;
 use crate::store::attempts::{Attempt, Kind, State};
 use crate::store::charges::{self, Charge};
 use crate::store::payment_intents::{self, Intent};
-use crate::store::{begin, timeline};
+use crate::store::{timeline};
 
 /// Runs it.
 pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
@@ -38,11 +38,11 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
 
 /// The charge that holds the authorization, if there is one. Read before the lock.
 async fn authorized_charge(context: &Context, id: PaymentIntentId) -> ApiResult<Option<Charge>> {
-    let (pool, tenant) = (&context.app.pool, context.tenant());
-    let intent = payment_intents::find(pool, tenant, id).await?;
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let intent = payment_intents::find(&mut db, tenant, id).await?;
     let intent = intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
     match intent.latest_charge {
-        Some(charge) => Ok(charges::find(pool, tenant, charge).await?),
+        Some(charge) => Ok(charges::find(&mut db, tenant, charge).await?),
         None => Ok(None),
     }
 }
@@ -81,7 +81,7 @@ async fn try_start(
     change: impl Fn(&mut Intent),
 ) -> ApiResult<Option<Started>> {
     let tenant = context.tenant();
-    let mut tx = begin(&context.app.pool).await?;
+    let mut tx = context.begin().await?;
     let locked = payment_intents::lock(&mut tx, tenant, id).await?;
     let mut intent = locked.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
     let ids = match next_attempt(context, &mut tx).await? {

@@ -18,7 +18,6 @@ use crate::request_ids::AttemptIds;
 use crate::routes::lists::expansions;
 use crate::routes::payment_methods::naming;
 use crate::store::attempts::{Attempt, Kind, State};
-use crate::store::begin;
 use crate::store::cards::{self, Card};
 use crate::store::payment_intents::{self, Intent, NamedCard};
 use crate::store::timeline::{self, Entry};
@@ -55,7 +54,7 @@ pub(super) async fn meet(context: &Context, id: PaymentIntentId, expand: &[&str]
     if context.first_run {
         return Ok(None);
     }
-    let mut tx = begin(&context.app.pool).await?;
+    let mut tx = context.begin().await?;
     let Some(intent) = payment_intents::lock(&mut tx, context.tenant(), id).await? else { return Ok(None) };
     let NextAttempt::Met(attempt) = next_attempt(context, &mut tx).await? else { return Ok(None) };
     drop(tx);
@@ -116,11 +115,11 @@ struct Stale;
 /// connection.
 async fn choose(context: &Context, target: &Target, named: Option<&(NamedCard, Card)>) -> ApiResult<Chosen> {
     let (None, Target::Existing(id, _)) = (named, target) else { return Ok(Chosen::Named(named.cloned())) };
-    let (pool, tenant) = (&context.app.pool, context.tenant());
-    let intent = payment_intents::find(pool, tenant, *id).await?;
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let intent = payment_intents::find(&mut db, tenant, *id).await?;
     let kept = intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?.card;
     let Some(kept) = kept else { return Ok(Chosen::Kept(None)) };
-    Ok(Chosen::Kept(cards::find(pool, tenant, kept.record).await?.map(|card| (kept, card))))
+    Ok(Chosen::Kept(cards::find(&mut db, tenant, kept.record).await?.map(|card| (kept, card))))
 }
 
 /// The named card is nobody's, or the payment's customer's, and its token is unspent.
@@ -143,7 +142,7 @@ enum Started {
 /// Transaction 1: the payment `processing`, the attempt written down.
 async fn start(context: &Context, target: &Target, chosen: Chosen) -> ApiResult<Started> {
     let tenant = context.tenant();
-    let mut tx = begin(&context.app.pool).await?;
+    let mut tx = context.begin().await?;
     let (intent, fresh) = match target {
         Target::New(intent) if context.first_run => (Intent::clone(intent), true),
         Target::New(intent) => {

@@ -17,7 +17,7 @@ use crate::routes::payment_methods::naming::{self, CardName};
 use crate::store::cards::Card;
 use crate::store::payment_intents::{self, Intent, NamedCard};
 use crate::store::timeline::{self, Entry};
-use crate::store::{begin, customers};
+use crate::store::{customers};
 
 /// `automatic_async` differs from `automatic` in nothing that a merchant of ours could see.
 const CAPTURE_METHODS: &[(&str, CaptureMethod)] = &[
@@ -74,7 +74,7 @@ async fn answer_again(context: &Context, asked: &Asked) -> ApiResult<Option<Valu
     if asked.confirm {
         return meet(context, id, &asked.expand).await;
     }
-    match payment_intents::find(&context.app.pool, context.tenant(), id).await? {
+    match payment_intents::find(&mut *context.db().await?, context.tenant(), id).await? {
         Some(intent) => render_one(context, &intent, None, &asked.expand).await.map(Some),
         None => Ok(None),
     }
@@ -124,7 +124,7 @@ pub(super) async fn find_customer(context: &Context, id: Option<&str>) -> ApiRes
     let Some(id) = id else { return Ok(None) };
     let missing = || ApiError::missing("customer", "customer");
     let id = id.parse().map_err(|_| missing())?;
-    customers::find(&context.app.pool, context.tenant(), id).await?.ok_or_else(missing)?;
+    customers::find(&mut *context.db().await?, context.tenant(), id).await?.ok_or_else(missing)?;
     Ok(Some(id))
 }
 
@@ -155,7 +155,7 @@ fn new_intent(
 /// Writes the payment down, or meets the one that an earlier run of this request wrote.
 async fn insert(context: &Context, intent: Intent) -> ApiResult<Intent> {
     let tenant = context.tenant();
-    let mut tx = begin(&context.app.pool).await?;
+    let mut tx = context.begin().await?;
     if payment_intents::insert(&mut tx, tenant, &intent).await? {
         let entries = [Entry { amount_minor: Some(intent.progress.amount), ..Entry::of("created") }];
         timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), intent.created_at, &entries).await?;
@@ -163,6 +163,6 @@ async fn insert(context: &Context, intent: Intent) -> ApiResult<Intent> {
         return Ok(intent);
     }
     drop(tx);
-    let met = payment_intents::find(&context.app.pool, tenant, intent.id).await?;
+    let met = payment_intents::find(&mut *context.db().await?, tenant, intent.id).await?;
     met.ok_or_else(|| ApiError::internal("a payment that is there and isn't"))
 }

@@ -23,7 +23,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let after = place(&context, list.starting_after.as_deref(), "starting_after").await?;
     let before = place(&context, list.ending_before.as_deref(), "ending_before").await?;
     let page = list.page(after, before);
-    let found = payment_intents::list(&context.app.pool, context.tenant(), customer, &page).await?;
+    let found = payment_intents::list(&mut *context.db().await?, context.tenant(), customer, &page).await?;
 
     let items = render_some(&context, &found.items, None, &expand).await?;
     Ok(render::list("/v1/payment_intents", Listed { items, has_more: found.has_more }))
@@ -32,6 +32,6 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
 async fn place(context: &Context, id: Option<&str>, name: &str) -> ApiResult<Option<Cursor>> {
     let Some(id) = id else { return Ok(None) };
     let id = id.parse().map_err(|_| unknown_cursor(name))?;
-    let found = payment_intents::find(&context.app.pool, context.tenant(), id).await?;
+    let found = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
     Ok(Some(cursor(&found.ok_or_else(|| unknown_cursor(name))?)))
 }

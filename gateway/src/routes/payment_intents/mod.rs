@@ -58,17 +58,17 @@ pub async fn render_some(
     at_hand: Option<Card>,
     expand: &[&str],
 ) -> ApiResult<Vec<Value>> {
-    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let (mut db, tenant) = (context.db().await?, context.tenant());
     let known: Vec<Card> = match at_hand {
         Some(card) => vec![card],
         None => {
             let records: Vec<[u8; 16]> = intents.iter().filter_map(shown_record).collect();
-            cards::find_many(pool, tenant, &records).await?
+            cards::find_many(&mut db, tenant, &records).await?
         }
     };
     let expanded = if expand.contains(&"latest_charge") {
         let ids: Vec<_> = intents.iter().filter_map(|intent| intent.latest_charge).collect();
-        let found = charge_store::find_many(pool, tenant, &ids).await?;
+        let found = charge_store::find_many(&mut db, tenant, &ids).await?;
         let rendered = charges::render_all(context, &found).await?;
         found.into_iter().map(|charge| charge.id).zip(rendered).collect()
     } else {

@@ -13,7 +13,7 @@ use crate::store::payment_intents;
 pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let expand = expansions(&mut params, "", EXPANDABLE)?;
     params.finish()?;
-    let intent = payment_intents::find(&context.app.pool, context.tenant(), context.id("payment_intent")?).await?;
+    let intent = payment_intents::find(&mut *context.db().await?, context.tenant(), context.id("payment_intent")?).await?;
     let intent = intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
     render_one(&context, &intent, None, &expand).await
 }

@@ -14,7 +14,6 @@ use crate::edge::params::{MetadataChange, Params};
 use crate::error::{ApiError, ApiResult};
 use crate::routes::lists::expansions;
 use crate::routes::payment_methods::naming;
-use crate::store::begin;
 use crate::store::cards::Card;
 use crate::store::payment_intents::{self, Intent, NamedCard};
 use crate::store::timeline::{self, Entry};
@@ -50,7 +49,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let shown = card.as_ref().map(|(_, card)| card.clone());
     let change = Change { amount, customer, card, description, receipt_email, metadata };
 
-    let mut tx = begin(&context.app.pool).await?;
+    let mut tx = context.begin().await?;
     let intent = payment_intents::lock(&mut tx, context.tenant(), id).await?;
     let intent = change.apply(intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?)?;
     payment_intents::update(&mut tx, context.tenant(), &intent).await?;

@@ -15,13 +15,14 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let customer = params.required_text("customer")?;
     params.finish()?;
 
-    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let (mut db, tenant) = (context.db().await?, context.tenant());
     let missing = || ApiError::missing("customer", "customer");
     let customer = customer.parse().map_err(|_| missing())?;
-    customers::find(pool, tenant, customer).await?.ok_or_else(missing)?;
+    customers::find(&mut db, tenant, customer).await?.ok_or_else(missing)?;
+    drop(db);
     let (_, card) = of_path(&context).await?;
 
-    if !cards::attach(pool, tenant, card.record, customer).await? {
+    if !cards::attach(&mut *context.db().await?, tenant, card.record, customer).await? {
         return Err(ApiError::new(Code::PaymentMethodAlreadyAttached));
     }
     let attached = cards::Card { customer: Some(customer), ..card };

@@ -20,7 +20,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let metadata = new_metadata(params.metadata()?)?;
     params.finish()?;
 
-    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let tenant = context.tenant();
     let (named, card) = naming::find(&context, &name).await?;
     let saved_before = card.saved_at.is_some() && !context.first_run;
     if card.token_used_at.is_some() && !saved_before {
@@ -30,12 +30,13 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     if !saved_before {
         let token = card.token(TokenUse::Single);
         context.app.vault.attach(&Attach { context: context.vault_context(), token }).await?;
-        cards::mark_saved(pool, tenant, named.record, clock::now()).await?;
+        cards::mark_saved(&mut *context.db().await?, tenant, named.record, clock::now()).await?;
     }
+    let mut db = context.db().await?;
     if !metadata.is_empty() {
-        cards::describe(pool, tenant, named.record, &metadata).await?;
+        cards::describe(&mut db, tenant, named.record, &metadata).await?;
     }
-    let card = cards::find(pool, tenant, named.record).await?;
+    let card = cards::find(&mut db, tenant, named.record).await?;
     Ok(render::card::payment_method(tenant, &card.ok_or_else(|| ApiError::internal("a saved card is gone"))?))
 }
 

@@ -14,7 +14,7 @@ use crate::store::cards;
 pub async fn run(context: Context, params: Params) -> ApiResult<Value> {
     params.finish()?;
     let (_, card) = of_path(&context).await?;
-    if !cards::detach(&context.app.pool, context.tenant(), card.record).await? && context.first_run {
+    if !cards::detach(&mut *context.db().await?, context.tenant(), card.record).await? && context.first_run {
         let message = "The payment method is not attached to a customer, so it can't be detached.";
         return Err(ApiError::with_message(Code::ParameterInvalid, message));
     }

@@ -17,13 +17,14 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     params.choice("type", &[("card", ())])?;
     params.finish()?;
 
-    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let (mut db, tenant) = (context.db().await?, context.tenant());
     let missing = || ApiError::missing("customer", "customer");
     let customer: CustomerId = customer.parse().map_err(|_| missing())?;
-    customers::find(pool, tenant, customer).await?.ok_or_else(missing)?;
+    customers::find(&mut db, tenant, customer).await?.ok_or_else(missing)?;
+    drop(db);
     let after = place(&context, list.starting_after.as_deref(), "starting_after").await?;
     let before = place(&context, list.ending_before.as_deref(), "ending_before").await?;
-    let found = cards::list(pool, tenant, customer, &list.page(after, before)).await?;
+    let found = cards::list(&mut *context.db().await?, tenant, customer, &list.page(after, before)).await?;
 
     let items = found.items.iter().map(|card| render::card::payment_method(tenant, card)).collect();
     Ok(render::list("/v1/payment_methods", Listed { items, has_more: found.has_more }))
@@ -32,6 +33,6 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
 async fn place(context: &Context, id: Option<&str>, name: &str) -> ApiResult<Option<Cursor>> {
     let Some(id) = id else { return Ok(None) };
     let token: CardToken = id.parse().map_err(|_| unknown_cursor(name))?;
-    let found = cards::find(&context.app.pool, context.tenant(), token.record).await?;
+    let found = cards::find(&mut *context.db().await?, context.tenant(), token.record).await?;
     Ok(Some(cards::cursor(&found.ok_or_else(|| unknown_cursor(name))?)))
 }

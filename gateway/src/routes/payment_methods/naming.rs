@@ -114,20 +114,21 @@ pub async fn find(context: &Context, name: &CardName) -> ApiResult<(NamedCard, C
 /// # Errors
 /// The vault's, where only it can know.
 pub(super) async fn find_or_adopt(context: &Context, token: CardToken) -> ApiResult<Option<Card>> {
-    let (pool, tenant) = (&context.app.pool, context.tenant());
-    let mut card = cards::find(pool, tenant, token.record).await?;
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let mut card = cards::find(&mut db, tenant, token.record).await?;
+    drop(db);
     if card.is_none() && token.allows == TokenUse::Multi {
         match context.app.vault.describe(&Describe { context: context.vault_context(), token }).await {
             Ok(told) => {
-                let now = clock::now();
-                cards::insert(pool, tenant, told.token, &told.card, now).await?;
+                let (mut db, now) = (context.db().await?, clock::now());
+                cards::insert(&mut db, tenant, told.token, &told.card, now).await?;
                 // It was charged where it comes from, and has no code to be asked for.
-                cards::mark_charged(&mut *pool.acquire().await?, tenant, told.token.record, now).await?;
+                cards::mark_charged(&mut db, tenant, told.token.record, now).await?;
             }
             Err(VaultFailure::Refused(VaultErrorCode::TokenUnknown)) => return Ok(None),
             Err(failure) => return Err(failure.into()),
         }
-        card = cards::find(pool, tenant, token.record).await?;
+        card = cards::find(&mut *context.db().await?, tenant, token.record).await?;
     }
     Ok(card.filter(|card| card.node == token.node))
 }
@@ -135,7 +136,7 @@ pub(super) async fn find_or_adopt(context: &Context, token: CardToken) -> ApiRes
 async fn make_test_card(context: &Context, name: &str, allows: TokenUse, param: &'static str) -> ApiResult<CardToken> {
     let ask = TestCard { context: context.vault_context(), name: name.to_owned(), allows };
     let made = context.app.vault.test_card(&ask).await.map_err(|failure| ApiError::from(failure).on(param))?;
-    cards::insert(&context.app.pool, context.tenant(), made.token, &made.card, clock::now()).await?;
+    cards::insert(&mut *context.db().await?, context.tenant(), made.token, &made.card, clock::now()).await?;
     Ok(made.token)
 }
 

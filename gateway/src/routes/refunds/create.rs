@@ -16,7 +16,7 @@ use crate::store::attempts::{Attempt, Kind, State};
 use crate::store::charges::{self, Charge};
 use crate::store::payment_intents::{self, Intent};
 use crate::store::refunds::{self, Refund};
-use crate::store::{begin, timeline};
+use crate::store::{timeline};
 
 const REASONS: &[(&str, &str)] =
     &[("duplicate", "duplicate"), ("fraudulent", "fraudulent"), ("requested_by_customer", "requested_by_customer")];
@@ -46,7 +46,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
         return Err(failure.into());
     }
     let settled = match carried.ending {
-        Some(_) => refunds::find(&context.app.pool, context.tenant(), refund.id).await?,
+        Some(_) => refunds::find(&mut *context.db().await?, context.tenant(), refund.id).await?,
         None => None,
     };
     Ok(render::refund::refund(&settled.unwrap_or(refund)))
@@ -72,17 +72,17 @@ fn extract(params: &mut Params) -> ApiResult<Asked> {
 
 /// The charge that is meant, by its own id or as the payment's newest.
 async fn find_charge(context: &Context, asked: &Asked) -> ApiResult<Charge> {
-    let (pool, tenant) = (&context.app.pool, context.tenant());
+    let (mut db, tenant) = (context.db().await?, context.tenant());
     let id = match (asked.charge, asked.intent) {
         (Some(id), _) => id,
         (None, Some(intent)) => {
-            let intent = payment_intents::find(pool, tenant, intent).await?;
+            let intent = payment_intents::find(&mut db, tenant, intent).await?;
             let intent = intent.ok_or_else(|| ApiError::missing("payment_intent", "payment_intent"))?;
             intent.latest_charge.ok_or_else(|| ApiError::new(Code::ChargeNotRefundable))?
         }
         (None, None) => return Err(ApiError::new(Code::ParameterMissing)),
     };
-    let charge = charges::find(pool, tenant, id).await?.ok_or_else(|| ApiError::missing("charge", "charge"))?;
+    let charge = charges::find(&mut db, tenant, id).await?.ok_or_else(|| ApiError::missing("charge", "charge"))?;
     if asked.intent.is_some_and(|intent| intent != charge.intent) {
         return Err(ApiError::missing("charge of this payment_intent", "charge"));
     }
@@ -97,7 +97,7 @@ enum Started {
 /// Reserves the amount under the payment's lock, and writes refund and attempt down.
 async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<Started> {
     let (tenant, at) = (context.tenant(), clock::now());
-    let mut tx = begin(&context.app.pool).await?;
+    let mut tx = context.begin().await?;
     let intent = payment_intents::lock(&mut tx, tenant, charge.intent).await?;
     let mut intent = intent.ok_or_else(|| ApiError::internal("a charge without its payment"))?;
     let ids = match next_attempt(context, &mut tx).await? {
@@ -105,7 +105,7 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
         NextAttempt::Met(met) => {
             drop(tx);
             let refund = met.refund.ok_or_else(|| ApiError::internal("a refund's attempt without a refund"))?;
-            let refund = refunds::find(&context.app.pool, tenant, refund).await?;
+            let refund = refunds::find(&mut *context.db().await?, tenant, refund).await?;
             return refund
                 .map(Box::new)
                 .map(Started::Met)

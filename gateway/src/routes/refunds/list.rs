@@ -23,7 +23,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let after = place(&context, list.starting_after.as_deref(), "starting_after").await?;
     let before = place(&context, list.ending_before.as_deref(), "ending_before").await?;
     let page = list.page(after, before);
-    let found = refunds::list(&context.app.pool, context.tenant(), intent, charge, &page).await?;
+    let found = refunds::list(&mut *context.db().await?, context.tenant(), intent, charge, &page).await?;
 
     let items = found.items.iter().map(render::refund::refund).collect();
     Ok(render::list("/v1/refunds", Listed { items, has_more: found.has_more }))
@@ -32,6 +32,6 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
 async fn place(context: &Context, id: Option<&str>, name: &str) -> ApiResult<Option<Cursor>> {
     let Some(id) = id else { return Ok(None) };
     let id = id.parse().map_err(|_| unknown_cursor(name))?;
-    let found = refunds::find(&context.app.pool, context.tenant(), id).await?;
+    let found = refunds::find(&mut *context.db().await?, context.tenant(), id).await?;
     Ok(Some(cursor(&found.ok_or_else(|| unknown_cursor(name))?)))
 }

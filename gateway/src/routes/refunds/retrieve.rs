@@ -11,6 +11,6 @@ use crate::store::refunds;
 /// Runs it.
 pub async fn run(context: Context, params: Params) -> ApiResult<Value> {
     params.finish()?;
-    let refund = refunds::find(&context.app.pool, context.tenant(), context.id("refund")?).await?;
+    let refund = refunds::find(&mut *context.db().await?, context.tenant(), context.id("refund")?).await?;
     Ok(render::refund::refund(&refund.ok_or_else(|| ApiError::missing("refund", "id"))?))
 }

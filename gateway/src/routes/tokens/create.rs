@@ -36,7 +36,7 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
         answer => answer?,
     };
     let at = clock::now();
-    cards::insert(&context.app.pool, context.tenant(), made.token, &made.card, at).await?;
+    cards::insert(&mut *context.db().await?, context.tenant(), made.token, &made.card, at).await?;
 
     let card = Card {
         record: made.token.record,

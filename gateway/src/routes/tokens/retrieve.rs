@@ -16,7 +16,7 @@ pub async fn run(context: Context, params: Params) -> ApiResult<Value> {
     if token.allows != TokenUse::Single {
         return Err(ApiError::missing("token", "id"));
     }
-    let card = cards::find(&context.app.pool, context.tenant(), token.record).await?;
+    let card = cards::find(&mut *context.db().await?, context.tenant(), token.record).await?;
     let card = card.filter(|card| card.node == token.node).ok_or_else(|| ApiError::missing("token", "id"))?;
     Ok(render::card::token(context.tenant(), &card))
 }
