@@ -57,6 +57,11 @@ impl ApiError {
         .on(param)
     }
 
+    /// A parameter that has a value which is not possible here: it must be `expected`.
+    pub fn invalid(param: &str, expected: &str) -> Self {
+        Self::with_message(Code::ParameterInvalid, format!("Invalid {param}: must be {expected}.")).on(param)
+    }
+
     /// Something that should not be; the cause goes to the log, not to the merchant.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "internal error");

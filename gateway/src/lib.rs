@@ -18,6 +18,7 @@ pub mod domain;
 pub mod edge;
 pub mod endpoint;
 pub mod error;
+pub mod events;
 pub mod merchants;
 pub mod money_path;
 pub mod recovery;

@@ -10,7 +10,7 @@
 
 use kura_platform::clock;
 use kura_wire::card::{CvcCheck, DeclineCode};
-use kura_wire::ids::{CardToken, RequestId};
+use kura_wire::ids::TokenUse;
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::vault::{Authorize, Context, CvcRule, FollowUp, Outcome, VaultErrorCode};
 use sqlx::PgConnection;
@@ -21,11 +21,14 @@ use crate::codes::Code;
 use crate::domain::books::Movement;
 use crate::domain::payment_intent::{End, Event, InFlight, Progress};
 use crate::error::{ApiError, ApiResult};
+use crate::events::{self, Cause, Happened};
+use crate::render;
 use crate::store::attempts::{self, Attempt, Kind, State};
+use crate::store::cards::{self, Card};
 use crate::store::charges::{self, Charge};
 use crate::store::payment_intents::{self, Intent, LastError};
 use crate::store::timeline::{self, Entry};
-use crate::store::{Tenant, cards, refunds, transfers};
+use crate::store::{Tenant, refunds, transfers};
 use crate::vault_client::VaultFailure;
 
 /// How an attempt ended, with what the network said of it.
@@ -128,30 +131,65 @@ pub struct Carried {
     pub ending: Option<Ending>,
 }
 
+/// The card that is charged.
+#[derive(Debug, Clone)]
+pub struct Charged {
+    /// What is known of it.
+    pub card: Card,
+    /// By which of its names.
+    pub allows: TokenUse,
+    /// What is to be done where its security code is not at hand.
+    pub cvc: CvcRule,
+}
+
 /// Asks the vault, once, and settles what it says. `intent` is the payment as it was left when the attempt was opened.
 ///
 /// # Errors
 /// The database's, after which the recovery worker settles.
 pub async fn carry_out(
     app: &App,
+    cause: &Cause,
     context: Context,
-    tenant: Tenant,
     attempt: &Attempt,
-    card: Option<(CardToken, CvcRule)>,
+    charged: Option<&Charged>,
     intent: Intent,
 ) -> ApiResult<Carried> {
-    let request = context.request_id;
-    let answer = ask(app, context, attempt, card).await?;
-    let Some(ending) = Ending::of(answer) else { return Ok(Carried { intent, ending: None }) };
-    let intent = settle(app, tenant, attempt, &ending, Some(request)).await?;
+    let answer = ask(app, context, attempt, charged).await?;
+    let Some(ending) = Ending::of(answer) else {
+        tell_processing(app, cause, attempt).await?;
+        return Ok(Carried { intent, ending: None });
+    };
+    let intent = settle(app, cause, attempt, &ending, charged.map(|charged| &charged.card)).await?;
     Ok(Carried { intent, ending: Some(ending) })
+}
+
+/// Tells, once for each attempt, that a payment is `processing`: that its end is not known and may take a while.
+///
+/// # Errors
+/// The database's; then nothing is told, and the recovery worker does it.
+pub async fn tell_processing(app: &App, cause: &Cause, attempt: &Attempt) -> ApiResult<()> {
+    if attempt.kind == Kind::Refund {
+        return Ok(());
+    }
+    let (tenant, at) = (cause.tenant, clock::now());
+    let mut tx = app.db.begin(tenant).await?;
+    let intent = payment_intents::lock(&mut tx, tenant, attempt.intent).await?;
+    let intent = intent.ok_or_else(|| ApiError::internal("an attempt without its payment"))?;
+    if !attempts::mark_told(&mut tx, tenant, attempt.id).await? {
+        return Ok(());
+    }
+    let card = cards::find(&mut tx, tenant, attempt.record).await?;
+    let shown = render::payment_intent::payment_intent(tenant, &intent, card.as_ref());
+    events::tell(&mut tx, cause, at, [Happened::to(&shown, events::Kind::PaymentIntentProcessing)?]).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 async fn ask(
     app: &App,
     context: Context,
     attempt: &Attempt,
-    card: Option<(CardToken, CvcRule)>,
+    charged: Option<&Charged>,
 ) -> ApiResult<Result<Outcome, VaultFailure>> {
     let money = Money::new(attempt.amount_minor, parse_currency(&attempt.currency).map_err(ApiError::internal)?)
         .map_err(ApiError::internal)?;
@@ -160,9 +198,9 @@ async fn ask(
         let original = attempt.original.ok_or_else(|| ApiError::internal("a follow-up without its original"))?;
         Ok::<_, ApiError>(FollowUp { context, attempt: attempt.id, network_reference, original, money })
     };
-    Ok(match (attempt.kind, card) {
-        (Kind::Authorize, Some((token, cvc))) => {
-            let capture = attempt.capture;
+    Ok(match (attempt.kind, charged) {
+        (Kind::Authorize, Some(charged)) => {
+            let (token, cvc, capture) = (charged.card.token(charged.allows), charged.cvc, attempt.capture);
             let ask = Authorize { context, attempt: attempt.id, network_reference, token, money, capture, cvc };
             app.vault.authorize(&ask).await
         }
@@ -179,23 +217,28 @@ async fn ask(
 /// The database's; nothing is written then.
 pub async fn settle(
     app: &App,
-    tenant: Tenant,
+    cause: &Cause,
     attempt: &Attempt,
     ending: &Ending,
-    request: Option<RequestId>,
+    at_hand: Option<&Card>,
 ) -> ApiResult<Intent> {
-    let at = clock::now();
+    let (tenant, at) = (cause.tenant, clock::now());
     let mut tx = app.db.begin(tenant).await?;
     let intent = payment_intents::lock(&mut tx, tenant, attempt.intent).await?;
     let intent = intent.ok_or_else(|| ApiError::internal("an attempt without its payment"))?;
     if !attempts::mark_settled(&mut tx, tenant, attempt.id, ending.state(), ending.code(), at).await? {
         return Ok(intent);
     }
-    let settling = Settling { tenant, attempt, ending, at };
+    let card = match at_hand {
+        Some(card) => Some(card.clone()),
+        None => cards::find(&mut tx, tenant, attempt.record).await?,
+    };
+    let mut settling = Settling { tenant, attempt, ending, at, card, happened: Vec::new() };
     let (intent, kind) = settling.write(&mut tx, intent).await?;
-    let resolved = request.is_none().then(|| entry("resolved", attempt, Some(ending.state().as_str())));
+    events::tell(&mut tx, cause, at, settling.happened).await?;
+    let resolved = cause.request.is_none().then(|| entry("resolved", attempt, Some(ending.state().as_str())));
     let entries: Vec<Entry> = resolved.into_iter().chain([entry(kind, attempt, ending.code())]).collect();
-    timeline::append(&mut tx, tenant, attempt.intent, request, at, &entries).await?;
+    timeline::append(&mut tx, tenant, attempt.intent, cause.request, at, &entries).await?;
     tx.commit().await?;
     Ok(intent)
 }
@@ -206,11 +249,13 @@ struct Settling<'a> {
     attempt: &'a Attempt,
     ending: &'a Ending,
     at: OffsetDateTime,
+    card: Option<Card>,
+    happened: Vec<Happened>,
 }
 
 impl Settling<'_> {
     /// Writes it; gives the payment afterwards and the timeline's word.
-    async fn write(&self, conn: &mut PgConnection, intent: Intent) -> ApiResult<(Intent, &'static str)> {
+    async fn write(&mut self, conn: &mut PgConnection, intent: Intent) -> ApiResult<(Intent, &'static str)> {
         let progress = self.progress(intent.progress)?;
         let mut intent = Intent { progress, ..intent };
         let kind = match self.attempt.kind {
@@ -220,7 +265,37 @@ impl Settling<'_> {
             Kind::Refund => self.refunded(conn).await?,
         };
         payment_intents::update(conn, self.tenant, &intent).await?;
+        if let Some(told) = self.told_of_the_payment() {
+            let shown = render::payment_intent::payment_intent(self.tenant, &intent, self.card.as_ref());
+            self.happened.push(Happened::to(&shown, told)?);
+        }
         Ok((intent, kind))
+    }
+
+    /// What the settlement is for the payment: its new status, where it has one.
+    fn told_of_the_payment(&self) -> Option<events::Kind> {
+        match (self.attempt.kind, self.ending.end()) {
+            (Kind::Authorize, End::Approved) if self.attempt.capture => Some(events::Kind::PaymentIntentSucceeded),
+            (Kind::Authorize, End::Approved) => Some(events::Kind::PaymentIntentAmountCapturableUpdated),
+            (Kind::Authorize, End::Declined | End::Reversed) => Some(events::Kind::PaymentIntentPaymentFailed),
+            (Kind::Capture, End::Approved) => Some(events::Kind::PaymentIntentSucceeded),
+            (Kind::Void, End::Approved) => Some(events::Kind::PaymentIntentCanceled),
+            (Kind::Authorize, End::Unsent)
+            | (Kind::Capture | Kind::Void, End::Declined | End::Reversed | End::Unsent)
+            | (Kind::Refund, _) => None,
+        }
+    }
+
+    fn tell_of_charge(&mut self, charge: &Charge, kind: events::Kind) -> ApiResult<()> {
+        let shown = render::charge::charge(self.tenant, charge, self.card.as_ref());
+        self.happened.push(Happened::to(&shown, kind)?);
+        Ok(())
+    }
+
+    /// The charge of this attempt as it is now.
+    async fn charge_now(&self, conn: &mut PgConnection) -> ApiResult<Charge> {
+        let charge = charges::find(conn, self.tenant, self.attempt.charge).await?;
+        charge.ok_or_else(|| ApiError::internal("an attempt without its charge"))
     }
 
     fn progress(&self, before: Progress) -> ApiResult<Progress> {
@@ -234,13 +309,15 @@ impl Settling<'_> {
         Progress { in_flight, ..before }.after(event).map_err(ApiError::internal)
     }
 
-    async fn authorized(&self, conn: &mut PgConnection, intent: &mut Intent) -> ApiResult<&'static str> {
+    async fn authorized(&mut self, conn: &mut PgConnection, intent: &mut Intent) -> ApiResult<&'static str> {
         let attempt = self.attempt;
         if self.ending.end() != End::Unsent {
             cards::mark_token_used(conn, self.tenant, attempt.record, self.at).await?;
         }
         if let Some(charge) = self.charge(intent) {
             charges::insert(conn, self.tenant, &charge).await?;
+            let kind = if charge.succeeded { events::Kind::ChargeSucceeded } else { events::Kind::ChargeFailed };
+            self.tell_of_charge(&charge, kind)?;
             intent.latest_charge = Some(charge.id);
         }
         if self.ending.end() == End::Approved {
@@ -324,26 +401,30 @@ impl Settling<'_> {
         Some(charge)
     }
 
-    async fn captured(&self, conn: &mut PgConnection) -> ApiResult<&'static str> {
+    async fn captured(&mut self, conn: &mut PgConnection) -> ApiResult<&'static str> {
         if self.ending.end() != End::Approved {
             return Ok("capture_failed");
         }
         charges::mark_captured(conn, self.tenant, self.attempt.charge, self.attempt.amount_minor).await?;
         self.book(conn, Movement::Capture).await?;
+        let charge = self.charge_now(conn).await?;
+        self.tell_of_charge(&charge, events::Kind::ChargeCaptured)?;
         Ok("captured")
     }
 
-    async fn voided(&self, conn: &mut PgConnection, intent: &mut Intent) -> ApiResult<&'static str> {
+    async fn voided(&mut self, conn: &mut PgConnection, intent: &mut Intent) -> ApiResult<&'static str> {
         if self.ending.end() != End::Approved {
             intent.cancellation_reason = None;
             return Ok("cancel_failed");
         }
         charges::mark_voided(conn, self.tenant, self.attempt.charge).await?;
         intent.canceled_at = Some(self.at);
+        let charge = self.charge_now(conn).await?;
+        self.tell_of_charge(&charge, events::Kind::ChargeRefunded)?;
         Ok("canceled")
     }
 
-    async fn refunded(&self, conn: &mut PgConnection) -> ApiResult<&'static str> {
+    async fn refunded(&mut self, conn: &mut PgConnection) -> ApiResult<&'static str> {
         let refund = self.attempt.refund.ok_or_else(|| ApiError::internal("a refund without an id"))?;
         let (status, failure, kind) = match self.ending.end() {
             End::Approved => ("succeeded", None, "refunded"),
@@ -351,9 +432,15 @@ impl Settling<'_> {
             End::Reversed | End::Unsent => ("failed", Some("not_processed"), "refund_failed"),
         };
         refunds::mark_settled(conn, self.tenant, refund, status, failure).await?;
+        let now = refunds::find(conn, self.tenant, refund).await?;
+        let now = now.ok_or_else(|| ApiError::internal("an attempt without its refund"))?;
+        let told = if failure.is_none() { events::Kind::RefundUpdated } else { events::Kind::RefundFailed };
+        self.happened.push(Happened::to(&render::refund::refund(&now), told)?);
         if self.ending.end() == End::Approved {
             charges::mark_refunded(conn, self.tenant, self.attempt.charge, self.attempt.amount_minor).await?;
             self.book(conn, Movement::Refund).await?;
+            let charge = self.charge_now(conn).await?;
+            self.tell_of_charge(&charge, events::Kind::ChargeRefunded)?;
         }
         Ok(kind)
     }

@@ -13,9 +13,10 @@ use crate::app::App;
 use crate::config::RecoveryConfig;
 use crate::edge::idempotency::KEPT_FOR;
 use crate::error::ApiResult;
-use crate::money_path::{Ending, settle};
+use crate::events::{self, Cause};
+use crate::money_path::{Ending, settle, tell_processing};
 use crate::store::attempts::{self, Claimed, Kind, State};
-use crate::store::{cards, idempotency};
+use crate::store::{cards, events as event_rows, idempotency};
 
 /// Attempts that one look takes on.
 const BATCH: i64 = 16;
@@ -65,8 +66,10 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
         Context { request_id: attempt.request, merchant: claim.tenant.merchant(), livemode: claim.tenant.livemode() };
     let card = cards::find(&mut conn, claim.tenant, attempt.record).await?;
     drop(conn);
+    let cause = Cause::ours(claim.tenant);
+    tell_processing(app, &cause, &attempt).await?;
     // An authorization went to the card's node, if that was there; it knows best what it has under way.
-    let node = card.filter(|_| attempt.kind == Kind::Authorize).map(|card| card.node);
+    let node = card.as_ref().filter(|_| attempt.kind == Kind::Authorize).map(|card| card.node);
     let answer = app.vault.resolve(&Resolve { context, attempt: attempt.id }, node).await;
     let ending = match answer {
         // Here a failure is about the question, not about the attempt.
@@ -74,7 +77,7 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
         answer => Ending::of(answer),
     };
     let Some(ending) = ending else { return Ok(None) };
-    settle(app, claim.tenant, &attempt, &ending, None).await?;
+    settle(app, &cause, &attempt, &ending, card.as_ref()).await?;
     Ok(Some(match ending {
         Ending::Approved { .. } => State::Approved,
         Ending::Declined { .. } => State::Declined,
@@ -82,15 +85,21 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
     }))
 }
 
-/// Forgets idle rate-limit buckets and idempotency rows past their day.
+/// Forgets idle rate-limit buckets, idempotency rows past their day, events past their thirty.
 pub async fn tidy(app: App) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
         app.limits.forget_idle();
-        match idempotency::forget_older(app.db.work(), clock::now() - KEPT_FOR).await {
-            Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "idempotency rows forgotten"),
-            Err(error) => tracing::warn!(%error, "idempotency rows not forgotten"),
-        }
+        let work = app.db.work();
+        say("idempotency rows", idempotency::forget_older(work, clock::now() - KEPT_FOR).await);
+        say("events", event_rows::forget_older(work, events::kept_since()).await);
+    }
+}
+
+fn say(what: &str, forgotten: sqlx::Result<u64>) {
+    match forgotten {
+        Ok(0) => {}
+        Ok(rows) => tracing::info!(rows, what, "forgotten"),
+        Err(error) => tracing::warn!(%error, what, "not forgotten"),
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! Without the secret (`Secrets::ids`) the ids are 128 bits that nobody can predict from a seed or from each other.
 
-use kura_wire::ids::{AttemptId, ChargeId, CustomerId, PaymentIntentId, RefundId};
+use kura_wire::ids::{AttemptId, ChargeId, Id, RefundId};
 
 use crate::secret::PurposeKey;
 
@@ -42,22 +42,22 @@ impl<'k> RequestIds<'k> {
         Self { key, seed }
     }
 
-    /// The PaymentIntent that the request makes.
-    pub fn payment_intent(&self) -> PaymentIntentId {
-        PaymentIntentId::from_bytes(self.body(b"payment_intent", 0))
+    /// The object of this kind that the request makes.
+    pub fn one<I: Id>(&self) -> I {
+        self.nth(0)
     }
 
-    /// The customer that the request makes.
-    pub fn customer(&self) -> CustomerId {
-        CustomerId::from_bytes(self.body(b"customer", 0))
+    /// The n-th object of this kind that the request makes.
+    pub fn nth<I: Id>(&self, number: u32) -> I {
+        I::of_bytes(self.body(I::PREFIX.as_bytes(), number))
     }
 
     /// The request's n-th attempt. A later one exists only when all before it ended with nothing sent.
     pub fn attempt(&self, number: u32) -> AttemptIds {
         AttemptIds {
-            attempt: AttemptId::from_bytes(self.body(b"attempt", number)),
-            charge: ChargeId::from_bytes(self.body(b"charge", number)),
-            refund: RefundId::from_bytes(self.body(b"refund", number)),
+            attempt: self.nth(number),
+            charge: self.nth(number),
+            refund: self.nth(number),
             network_reference: reference(self.body(b"network reference", number)),
         }
     }
@@ -87,6 +87,7 @@ fn reference(bytes: [u8; 16]) -> String {
 mod tests {
     use super::*;
     use crate::secret;
+    use kura_wire::ids::{CustomerId, PaymentIntentId};
 
     /// The same seed gives the same ids, which is what makes a second run meet the first.
     #[test]
@@ -94,7 +95,7 @@ mod tests {
         let secrets = secret::for_tests();
         let first = RequestIds::new(&secrets.ids, [1; SEED_LEN]);
         let again = RequestIds::new(&secrets.ids, [1; SEED_LEN]);
-        assert_eq!(first.payment_intent(), again.payment_intent());
+        assert_eq!(first.one::<PaymentIntentId>(), again.one());
         assert_eq!(first.attempt(0), again.attempt(0));
     }
 
@@ -104,9 +105,9 @@ mod tests {
         let secrets = secret::for_tests();
         let one = RequestIds::new(&secrets.ids, [1; SEED_LEN]);
         let two = RequestIds::new(&secrets.ids, [2; SEED_LEN]);
-        assert_ne!(one.payment_intent(), two.payment_intent());
+        assert_ne!(one.one::<PaymentIntentId>(), two.one());
         assert_ne!(one.attempt(0), one.attempt(1));
-        assert_ne!(one.payment_intent().as_bytes(), one.customer().as_bytes());
+        assert_ne!(one.one::<PaymentIntentId>().as_bytes(), one.one::<CustomerId>().as_bytes());
     }
 
     /// Field 37 has room for exactly twelve characters of this alphabet.

@@ -57,7 +57,9 @@ fn a_merchants_rows_are_its_own() {
     assert_eq!((seen(&owner, "merchants"), seen(&other, "merchants"), seen("", "merchants")), (1, 1, 0));
     let set = format!("SELECT set_config('kura.merchant', '{other}', false)");
     let as_other = |statement: &str| stack.sql_as_service("gateway", &format!("{set}; {statement}"));
-    let changed = as_other("WITH changed AS (UPDATE payment_intents SET description = 'x' RETURNING 1) SELECT count(*) FROM changed");
+    let changed = as_other(
+        "WITH changed AS (UPDATE payment_intents SET description = 'x' RETURNING 1) SELECT count(*) FROM changed",
+    );
     assert_eq!(changed.unwrap().lines().last(), Some("0"));
     let made = as_other(&format!(
         "INSERT INTO customers (merchant_id, id, livemode, metadata, created_at)
@@ -89,7 +91,9 @@ fn the_role_that_crosses_merchants_can_do_little() {
     let stack = Stack::shared();
     with_rows(stack);
     let work = |statement: &str| stack.sql_as("gateway", "gateway_work", statement);
-    assert!(work("SELECT count(*) FROM payment_intents WHERE status = 'succeeded'").unwrap().parse::<i64>().unwrap() > 0);
+    assert!(
+        work("SELECT count(*) FROM payment_intents WHERE status = 'succeeded'").unwrap().parse::<i64>().unwrap() > 0
+    );
     for statement in [
         "SELECT * FROM customers",
         "SELECT metadata FROM payment_intents",

@@ -37,6 +37,15 @@ fn decode_body(body: &str, expected: &'static str) -> Result<[u8; 16], IdError> 
     bytes.try_into().map_err(|_| error)
 }
 
+/// What all prefixed ids have in common.
+pub trait Id: fmt::Display + FromStr<Err = IdError> + Copy {
+    /// The prefix, without the underscore.
+    const PREFIX: &'static str;
+
+    /// An id of these 16 bytes.
+    fn of_bytes(bytes: [u8; 16]) -> Self;
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -56,6 +65,14 @@ macro_rules! id {
             /// The 16 bytes behind the letters.
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
+            }
+        }
+
+        impl Id for $name {
+            const PREFIX: &'static str = $prefix;
+
+            fn of_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
             }
         }
 
@@ -121,6 +138,62 @@ id!(
 id!(
     /// A payer by other means than a card: a record of the vault.
     PayerId, "pyr"
+);
+id!(
+    /// Keeping a payment method for later, with the shopper there.
+    SetupIntentId, "seti"
+);
+id!(
+    /// One proof of who the cardholder is (3-D Secure).
+    AuthenticationId, "3ds"
+);
+id!(
+    /// What a merchant sells.
+    ProductId, "prod"
+);
+id!(
+    /// What a product costs, once or every so often.
+    PriceId, "price"
+);
+id!(
+    /// A customer's subscription.
+    SubscriptionId, "sub"
+);
+id!(
+    /// One price in a subscription.
+    SubscriptionItemId, "si"
+);
+id!(
+    /// What a customer owes for a while.
+    InvoiceId, "in"
+);
+id!(
+    /// A line of an invoice.
+    InvoiceLineId, "il"
+);
+id!(
+    /// A page of ours that a shopper pays on.
+    CheckoutSessionId, "cs"
+);
+id!(
+    /// A clock that a merchant turns, to see what will be due.
+    TestClockId, "clock"
+);
+id!(
+    /// Something that happened to an object.
+    EventId, "evt"
+);
+id!(
+    /// Where a merchant is told of events.
+    WebhookEndpointId, "we"
+);
+id!(
+    /// A charge that a cardholder disputes.
+    DisputeId, "dp"
+);
+id!(
+    /// A movement of a merchant's balance.
+    BalanceTransactionId, "txn"
 );
 id!(
     /// One attempt at moving money: the unit that must never happen twice.

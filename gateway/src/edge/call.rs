@@ -20,13 +20,13 @@ use sqlx::{Postgres, Transaction};
 
 use super::auth::{AuthenticatedMerchant, authenticate};
 use super::idempotency::{self, Admission};
-use super::params::Params;
 use super::{body, pan_guard};
 use crate::api_key::KeyKind;
 use crate::app::App;
 use crate::codes::Code;
-use crate::endpoint::rights::{Access, KeyRule, Resource, Right};
+use crate::endpoint::rights::{KeyRule, Right};
 use crate::error::{ApiError, ApiResult};
+use crate::events::Cause;
 use crate::request_ids::RequestIds;
 use crate::store::Tenant;
 use crate::store::idempotency::RowKey;
@@ -58,6 +58,8 @@ pub struct Context {
     pub request_id: RequestId,
     /// Its `Origin` header.
     pub origin: Option<String>,
+    /// Its `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
     /// Nobody ran this request before. Otherwise some of what it makes may be there already.
     pub first_run: bool,
     seed: [u8; crate::request_ids::SEED_LEN],
@@ -113,6 +115,11 @@ impl Context {
         RequestIds::new(&self.app.secrets.ids, self.seed)
     }
 
+    /// On whose behalf things happen in this request.
+    pub fn cause(&self) -> Cause {
+        Cause { tenant: self.tenant(), request: Some(self.request_id), idempotency_key: self.idempotency_key.clone() }
+    }
+
     /// For the vault.
     pub fn vault_context(&self) -> kura_wire::vault::Context {
         kura_wire::vault::Context {
@@ -134,6 +141,7 @@ async fn context(app: &App, parts: &Parts, path: &RawPathParams) -> ApiResult<Co
         merchant,
         request_id: request_id.ok_or_else(|| ApiError::internal("a request without an id"))?,
         origin,
+        idempotency_key: None,
         first_run: true,
         seed: kura_platform::random::bytes(),
         path_ids: path.iter().map(|(_, id)| id.to_owned()).collect(),
@@ -181,39 +189,6 @@ async fn read(app: &App, right: Right, path: &RawPathParams, request: Request, w
     }
 }
 
-const fn unscoped(key: KeyRule, access: Access) -> Right {
-    Right { key, resource: Resource::PaymentIntents, access }
-}
-
-/// A GET endpoint for secret keys.
-pub fn query<F, Fut>(work: F) -> MethodRouter<App>
-where
-    F: Fn(Context, Params) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
-{
-    let work = move |context: Context, tree: Map<String, Value>| work(context, Params::new(tree));
-    endpoint(MethodFilter::GET, unscoped(KeyRule::Secret, Access::Read), work)
-}
-
-/// A POST endpoint for secret keys.
-pub fn command<F, Fut>(work: F) -> MethodRouter<App>
-where
-    F: Fn(Context, Params) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
-{
-    command_for(KeyRule::Secret, work)
-}
-
-/// A POST endpoint for keys of one kind.
-pub fn command_for<F, Fut>(key: KeyRule, work: F) -> MethodRouter<App>
-where
-    F: Fn(Context, Params) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = ApiResult<Value>> + Send + 'static,
-{
-    let work = move |context: Context, tree: Map<String, Value>| work(context, Params::new(tree));
-    endpoint(MethodFilter::POST, unscoped(key, Access::Write), work)
-}
-
 /// A command that may run as far as its form goes.
 struct Received {
     context: Context,
@@ -253,8 +228,7 @@ fn search(tree: &Map<String, Value>) -> ApiResult<()> {
     })
 }
 
-async fn run_command(received: Received, work: impl Work) -> Response
-{
+async fn run_command(received: Received, work: impl Work) -> Response {
     let (app, request_id) = (received.context.app.clone(), received.context.request_id);
     let (tenant, scope) = (received.context.tenant(), received.context.merchant.kind());
     let key = received.key.clone();
@@ -278,8 +252,7 @@ async fn run_command(received: Received, work: impl Work) -> Response
     }
 }
 
-async fn run_once(received: Received, key: &str, work: impl Work) -> Response
-{
+async fn run_once(received: Received, key: &str, work: impl Work) -> Response {
     let mut context = received.context;
     let app = context.app.clone();
     let row = RowKey { tenant: context.tenant(), scope: context.merchant.kind(), key };
@@ -289,6 +262,7 @@ async fn run_once(received: Received, key: &str, work: impl Work) -> Response
         Ok(Admission::Replay { status, body, original }) => replay(status, body, original),
         Ok(Admission::Run { seed, first }) => {
             (context.seed, context.first_run) = (seed, first);
+            context.idempotency_key = Some(key.to_owned());
             let outcome = work.call(context.clone(), received.tree).await;
             let (response, body, failed) = respond(&context, outcome);
             let outcome = match &failed {

@@ -11,4 +11,3 @@ pub mod idempotency;
 pub mod intake;
 pub mod limits;
 pub mod pan_guard;
-pub mod params;

@@ -87,12 +87,16 @@ fn describe(operation: &Operation, taken: &mut SchemaGenerator, given: &mut Sche
     if let Value::Object(fields) = &mut described {
         if operation.method == "POST" {
             let schema = json!({ "schema": with_expand(schema) });
-            let body = json!({ "content": { "application/x-www-form-urlencoded": schema, "application/json": schema } });
+            let body =
+                json!({ "content": { "application/x-www-form-urlencoded": schema, "application/json": schema } });
             fields.insert("requestBody".into(), body);
         }
         fields.insert("parameters".into(), parameters.into());
         if operation.right.key == KeyRule::Publishable {
-            fields.insert("description".into(), "With a publishable key, from a page of an origin that the key allows.".into());
+            fields.insert(
+                "description".into(),
+                "With a publishable key, from a page of an origin that the key allows.".into(),
+            );
         }
     }
     described
@@ -116,7 +120,8 @@ fn path_parameters(path: &str) -> Vec<Value> {
         .collect()
 }
 
-const EXPAND: &str = "Ids in the answer that are to be shown as whole objects, as paths: `customer`, `data.latest_charge`.";
+const EXPAND: &str =
+    "Ids in the answer that are to be shown as whole objects, as paths: `customer`, `data.latest_charge`.";
 
 /// A parameter type's own schema, not a reference to it.
 fn inlined(generator: &mut SchemaGenerator, schema_of: fn(&mut SchemaGenerator) -> Schema) -> Value {

@@ -160,7 +160,11 @@ impl serde::de::Error for ReadError {
     }
 
     fn unknown_variant(given: &str, expected: &'static [&'static str]) -> Self {
-        if given.is_empty() { Self::of(Problem::As(Code::ParameterInvalidEmpty)) } else { Self::must_be(format!("one of {}", expected.join(", "))) }
+        if given.is_empty() {
+            Self::of(Problem::As(Code::ParameterInvalidEmpty))
+        } else {
+            Self::must_be(format!("one of {}", expected.join(", ")))
+        }
     }
 
     fn unknown_field(field: &str, _: &'static [&'static str]) -> Self {
@@ -300,11 +304,7 @@ impl<'de> Deserializer<'de> for Reader {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, ReadError> {
         visitor.visit_newtype_struct(self)
     }
 

@@ -1,79 +1,208 @@
-//! Tokens and payment methods: a card under its two names.
+//! Cards, under both of their names: `tok_…` and `pm_…`.
 
 use kura_wire::ids::TokenUse;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::unix;
+use super::{nulls, unix, word};
+use crate::endpoint::expand::Expandable;
 use crate::store::Tenant;
 use crate::store::cards::Card;
 
+word!(TokenWord, "token");
+word!(CardWord, "card");
+word!(MethodWord, "payment_method");
+word!(UnknownWord, "unknown");
+nulls!(UnusedOfToken { client_ip });
+nulls!(UnusedOfTokenCard { country, cvc_check, name });
+nulls!(UnusedAddress { city, country, line1, line2, postal_code, state });
+nulls!(UnusedBilling { email, name, phone, tax_id });
+nulls!(Checks { address_line1_check, address_postal_code_check, cvc_check });
+nulls!(UnusedDetails { country, generated_from, wallet });
+
+/// A card that may be used once.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Token {
+    /// `tok_…`.
+    pub id: String,
+    /// `token`.
+    pub object: TokenWord,
+    /// What may be seen of it.
+    pub card: TokenCard,
+    /// Unix seconds.
+    pub created: i64,
+    /// Live or test.
+    pub livemode: bool,
+    /// `card`.
+    pub r#type: CardWord,
+    /// Whether it was used already.
+    pub used: bool,
+    #[serde(flatten)]
+    unused: UnusedOfToken,
+}
+
+/// What may be seen of a token's card.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct TokenCard {
+    /// `card_…`.
+    pub id: String,
+    /// `card`.
+    pub object: CardWord,
+    /// `Visa`, `JCB`, …
+    pub brand: String,
+    /// 1 to 12.
+    pub exp_month: i16,
+    /// Four digits.
+    pub exp_year: i16,
+    /// The same for the same card of the same merchant.
+    pub fingerprint: String,
+    /// Not known.
+    pub funding: UnknownWord,
+    /// The last four digits.
+    pub last4: String,
+    /// Always empty.
+    pub metadata: Map<String, Value>,
+    #[serde(flatten)]
+    unused: UnusedOfTokenCard,
+}
+
+/// A saved way to pay.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PaymentMethod {
+    /// `pm_…`.
+    pub id: String,
+    /// `payment_method`.
+    pub object: MethodWord,
+    /// Always `unspecified`.
+    pub allow_redisplay: &'static str,
+    /// Masked.
+    pub billing_details: BillingDetails,
+    /// What may be seen of the card.
+    pub card: Details,
+    /// Unix seconds.
+    pub created: i64,
+    /// The customer that it is attached to.
+    pub customer: Option<Expandable>,
+    /// Live or test.
+    pub livemode: bool,
+    /// Your data.
+    pub metadata: Map<String, Value>,
+    /// `card`.
+    pub r#type: CardWord,
+}
+
+/// Who pays, masked.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct BillingDetails {
+    /// Not kept.
+    pub address: UnusedAddress,
+    #[serde(flatten)]
+    unused: UnusedBilling,
+}
+
+/// What may be seen of a saved card.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Details {
+    /// `visa`, `jcb`, …
+    pub brand: String,
+    /// Of the last charge: see there.
+    pub checks: Checks,
+    /// The same.
+    pub display_brand: String,
+    /// 1 to 12.
+    pub exp_month: i16,
+    /// Four digits.
+    pub exp_year: i16,
+    /// The same for the same card of the same merchant.
+    pub fingerprint: String,
+    /// Not known.
+    pub funding: UnknownWord,
+    /// The first six or eight digits.
+    pub iin: String,
+    /// The last four digits.
+    pub last4: String,
+    /// Over which networks it can be charged.
+    pub networks: Networks,
+    /// 3-D Secure.
+    pub three_d_secure_usage: ThreeDSecureUsage,
+    #[serde(flatten)]
+    unused: UnusedDetails,
+}
+
+/// Over which networks a card can be charged.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Networks {
+    /// One.
+    pub available: Vec<String>,
+    /// None.
+    pub preferred: Option<String>,
+}
+
+/// Whether 3-D Secure can be asked for.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ThreeDSecureUsage {
+    /// It can.
+    pub supported: bool,
+}
+
 /// Under its name `tok_`.
-pub fn token(tenant: Tenant, card: &Card) -> Value {
+pub fn token(tenant: Tenant, card: &Card) -> Token {
     let token = card.token(TokenUse::Single).to_string();
-    json!({
-        "id": token,
-        "object": "token",
-        "card": {
-            "id": token.replacen("tok_", "card_", 1),
-            "object": "card",
-            "brand": display_brand(&card.brand),
-            "country": null,
-            "cvc_check": null,
-            "exp_month": card.exp_month,
-            "exp_year": card.exp_year,
-            "fingerprint": card.fingerprint,
-            "funding": "unknown",
-            "last4": card.last_four,
-            "metadata": {},
-            "name": null,
+    Token {
+        card: TokenCard {
+            id: token.replacen("tok_", "card_", 1),
+            object: CardWord::default(),
+            brand: display_brand(&card.brand).to_owned(),
+            exp_month: card.exp_month,
+            exp_year: card.exp_year,
+            fingerprint: card.fingerprint.clone(),
+            funding: UnknownWord::default(),
+            last4: card.last_four.clone(),
+            metadata: Map::new(),
+            unused: UnusedOfTokenCard::default(),
         },
-        "client_ip": null,
-        "created": unix(card.created_at),
-        "livemode": tenant.livemode(),
-        "type": "card",
-        "used": card.token_used_at.is_some(),
-    })
+        id: token,
+        object: TokenWord::default(),
+        created: unix(card.created_at),
+        livemode: tenant.livemode(),
+        r#type: CardWord::default(),
+        used: card.token_used_at.is_some(),
+        unused: UnusedOfToken::default(),
+    }
 }
 
 /// Under its name `pm_`.
-pub fn payment_method(tenant: Tenant, card: &Card) -> Value {
-    json!({
-        "id": card.token(TokenUse::Multi).to_string(),
-        "object": "payment_method",
-        "allow_redisplay": "unspecified",
-        "billing_details": {
-            "address": { "city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null },
-            "email": null,
-            "name": null,
-            "phone": null,
-            "tax_id": null,
-        },
-        "card": details(card),
-        "created": unix(card.created_at),
-        "customer": card.customer.map(|id| id.to_string()),
-        "livemode": tenant.livemode(),
-        "metadata": card.metadata,
-        "type": "card",
-    })
+pub fn payment_method(tenant: Tenant, card: &Card) -> PaymentMethod {
+    PaymentMethod {
+        id: card.token(TokenUse::Multi).to_string(),
+        object: MethodWord::default(),
+        allow_redisplay: "unspecified",
+        billing_details: BillingDetails::default(),
+        card: details(card),
+        created: unix(card.created_at),
+        customer: card.customer.map(Expandable::from),
+        livemode: tenant.livemode(),
+        metadata: card.metadata.clone(),
+        r#type: CardWord::default(),
+    }
 }
 
-fn details(card: &Card) -> Value {
-    json!({
-        "brand": card.brand,
-        "checks": { "address_line1_check": null, "address_postal_code_check": null, "cvc_check": null },
-        "country": null,
-        "display_brand": card.brand,
-        "exp_month": card.exp_month,
-        "exp_year": card.exp_year,
-        "fingerprint": card.fingerprint,
-        "funding": "unknown",
-        "generated_from": null,
-        "iin": card.bin,
-        "last4": card.last_four,
-        "networks": { "available": [card.brand], "preferred": null },
-        "three_d_secure_usage": { "supported": false },
-        "wallet": null,
-    })
+fn details(card: &Card) -> Details {
+    Details {
+        brand: card.brand.clone(),
+        checks: Checks::default(),
+        display_brand: card.brand.clone(),
+        exp_month: card.exp_month,
+        exp_year: card.exp_year,
+        fingerprint: card.fingerprint.clone(),
+        funding: UnknownWord::default(),
+        iin: card.bin.clone(),
+        last4: card.last_four.clone(),
+        networks: Networks { available: vec![card.brand.clone()], preferred: None },
+        three_d_secure_usage: ThreeDSecureUsage { supported: false },
+        unused: UnusedDetails::default(),
+    }
 }
 
 /// Tokens write brands with capitals, payment methods without.

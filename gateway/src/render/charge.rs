@@ -1,116 +1,239 @@
 //! Charges.
 
 use kura_wire::ids::TokenUse;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::unix;
+use super::card::{BillingDetails, CardWord, UnknownWord};
+use super::{nulls, unix, word};
 use crate::codes::Code;
+use crate::endpoint::expand::Expandable;
 use crate::store::Tenant;
 use crate::store::cards::Card;
-use crate::store::charges::Charge;
+use crate::store::charges::Charge as Row;
+
+word!(ChargeWord, "charge");
+nulls!(Unused {
+    application,
+    application_fee,
+    application_fee_amount,
+    calculated_statement_descriptor,
+    failure_balance_transaction,
+    on_behalf_of,
+    receipt_email,
+    receipt_number,
+    receipt_url,
+    review,
+    shipping,
+    source,
+    source_transfer,
+    statement_descriptor,
+    statement_descriptor_suffix,
+    transfer_data,
+    transfer_group,
+});
+nulls!(UnusedOutcome { advice_code, network_advice_code });
+nulls!(UnusedDetails { country, installments, mandate, three_d_secure, wallet });
+
+/// An answer of a network: money that was taken or authorized, or was refused.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Charge {
+    /// `ch_…`.
+    pub id: String,
+    /// `charge`.
+    pub object: ChargeWord,
+    /// What was asked for, in minor units.
+    pub amount: i64,
+    /// What was taken.
+    pub amount_captured: i64,
+    /// What was given back or freed.
+    pub amount_refunded: i64,
+    /// What it did to your balance.
+    pub balance_transaction: Option<Expandable>,
+    /// Masked.
+    pub billing_details: BillingDetails,
+    /// Whether it was taken.
+    pub captured: bool,
+    /// Unix seconds.
+    pub created: i64,
+    /// Three letters.
+    pub currency: String,
+    /// The payment's customer.
+    pub customer: Option<Expandable>,
+    /// The payment's.
+    pub description: Option<String>,
+    /// Whether the cardholder disputes it.
+    pub disputed: bool,
+    /// Why it failed.
+    pub failure_code: Option<&'static str>,
+    /// The same in words.
+    pub failure_message: Option<&'static str>,
+    /// Always empty.
+    pub fraud_details: Map<String, Value>,
+    /// Live or test.
+    pub livemode: bool,
+    /// The payment's.
+    pub metadata: Map<String, Value>,
+    /// What the network said.
+    pub outcome: Outcome,
+    /// Whether it succeeded.
+    pub paid: bool,
+    /// Of this payment.
+    pub payment_intent: Expandable,
+    /// With this method.
+    pub payment_method: Option<Expandable>,
+    /// The method as it was then.
+    pub payment_method_details: Option<MethodDetails>,
+    /// Whether all of it was given back.
+    pub refunded: bool,
+    /// `succeeded` or `failed`.
+    pub status: &'static str,
+    #[serde(flatten)]
+    unused: Unused,
+}
+
+/// What the network said.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Outcome {
+    /// The network's own code, where it refused.
+    pub network_decline_code: Option<String>,
+    /// `approved_by_network` or `declined_by_network`.
+    pub network_status: &'static str,
+    /// Why it refused.
+    pub reason: Option<String>,
+    /// Always `not_assessed`.
+    pub risk_level: &'static str,
+    /// For you, not for the shopper.
+    pub seller_message: &'static str,
+    /// `authorized` or `issuer_declined`.
+    pub r#type: &'static str,
+    #[serde(flatten)]
+    unused: UnusedOutcome,
+}
+
+/// The method as it was at the charge.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct MethodDetails {
+    /// A card's.
+    pub card: CardDetails,
+    /// `card`.
+    pub r#type: CardWord,
+}
+
+/// The card as it was at the charge.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct CardDetails {
+    /// Minor units.
+    pub amount_authorized: Option<i64>,
+    /// ISO 8583 field 38.
+    pub authorization_code: Option<String>,
+    /// `visa`, `jcb`, …
+    pub brand: String,
+    /// What the issuer checked.
+    pub checks: Checks,
+    /// 1 to 12.
+    pub exp_month: i16,
+    /// Four digits.
+    pub exp_year: i16,
+    /// The same for the same card of the same merchant.
+    pub fingerprint: String,
+    /// Not known.
+    pub funding: UnknownWord,
+    /// The first six or eight digits.
+    pub iin: String,
+    /// The last four digits.
+    pub last4: String,
+    /// Over which network.
+    pub network: String,
+    #[serde(flatten)]
+    unused: UnusedDetails,
+}
+
+/// What the issuer checked.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Checks {
+    /// Not checked.
+    pub address_line1_check: Option<String>,
+    /// Not checked.
+    pub address_postal_code_check: Option<String>,
+    /// `pass`, `fail`, `unchecked`; null where there was no code.
+    pub cvc_check: Option<String>,
+}
 
 /// A charge and its card.
-pub fn charge(tenant: Tenant, charge: &Charge, card: Option<&Card>) -> Value {
-    let failure = charge.decline_code.as_deref().map(Code::of_decline);
+pub fn charge(tenant: Tenant, row: &Row, card: Option<&Card>) -> Charge {
+    let failure = row.decline_code.as_deref().map(Code::of_decline);
     // As Stripe does: what is freed without having been taken counts as refunded.
-    let refunded = charge.refunded_minor + charge.released_minor;
-    json!({
-        "id": charge.id.to_string(),
-        "object": "charge",
-        "amount": charge.amount_minor,
-        "amount_captured": charge.captured_minor,
-        "amount_refunded": refunded,
-        "application": null,
-        "application_fee": null,
-        "application_fee_amount": null,
-        "balance_transaction": null,
-        "billing_details": {
-            "address": { "city": null, "country": null, "line1": null, "line2": null, "postal_code": null, "state": null },
-            "email": null,
-            "name": null,
-            "phone": null,
-            "tax_id": null,
-        },
-        "calculated_statement_descriptor": null,
-        "captured": charge.captured,
-        "created": unix(charge.created_at),
-        "currency": charge.currency,
-        "customer": charge.customer.map(|id| id.to_string()),
-        "description": charge.description,
-        "disputed": false,
-        "failure_balance_transaction": null,
-        "failure_code": failure.map(Code::as_str),
-        "failure_message": failure.map(Code::message),
-        "fraud_details": {},
-        "livemode": tenant.livemode(),
-        "metadata": charge.metadata,
-        "on_behalf_of": null,
-        "outcome": outcome(charge),
-        "paid": charge.succeeded,
-        "payment_intent": charge.intent.to_string(),
-        "payment_method": card.map(|card| card.token(TokenUse::Multi).to_string()),
-        "payment_method_details": card.map(|card| details(charge, card)),
-        "receipt_email": null,
-        "receipt_number": null,
-        "receipt_url": null,
-        "refunded": charge.succeeded && refunded == charge.amount_minor,
-        "review": null,
-        "shipping": null,
-        "source": null,
-        "source_transfer": null,
-        "statement_descriptor": null,
-        "statement_descriptor_suffix": null,
-        "status": if charge.succeeded { "succeeded" } else { "failed" },
-        "transfer_data": null,
-        "transfer_group": null,
-    })
-}
-
-fn outcome(charge: &Charge) -> Value {
-    if charge.succeeded {
-        return json!({
-            "advice_code": null,
-            "network_advice_code": null,
-            "network_decline_code": null,
-            "network_status": "approved_by_network",
-            "reason": null,
-            "risk_level": "not_assessed",
-            "seller_message": "Payment complete.",
-            "type": "authorized",
-        });
+    let refunded = row.refunded_minor + row.released_minor;
+    Charge {
+        id: row.id.to_string(),
+        object: ChargeWord::default(),
+        amount: row.amount_minor,
+        amount_captured: row.captured_minor,
+        amount_refunded: refunded,
+        balance_transaction: None,
+        billing_details: BillingDetails::default(),
+        captured: row.captured,
+        created: unix(row.created_at),
+        currency: row.currency.clone(),
+        customer: row.customer.map(Expandable::from),
+        description: row.description.clone(),
+        disputed: false,
+        failure_code: failure.map(Code::as_str),
+        failure_message: failure.map(Code::message),
+        fraud_details: Map::new(),
+        livemode: tenant.livemode(),
+        metadata: row.metadata.clone(),
+        outcome: outcome(row),
+        paid: row.succeeded,
+        payment_intent: row.intent.into(),
+        payment_method: card.map(|card| card.token(TokenUse::Multi).into()),
+        payment_method_details: card.map(|card| details(row, card)),
+        refunded: row.succeeded && refunded == row.amount_minor,
+        status: if row.succeeded { "succeeded" } else { "failed" },
+        unused: Unused::default(),
     }
-    json!({
-        "advice_code": null,
-        "network_advice_code": null,
-        "network_decline_code": charge.response_code,
-        "network_status": "declined_by_network",
-        "reason": charge.decline_code,
-        "risk_level": "not_assessed",
-        "seller_message": "The network did not approve the payment.",
-        "type": "issuer_declined",
-    })
 }
 
-fn details(charge: &Charge, card: &Card) -> Value {
-    json!({
-        "card": {
-            "amount_authorized": charge.succeeded.then_some(charge.amount_minor),
-            "authorization_code": charge.approval_code,
-            "brand": card.brand,
-            "checks": { "address_line1_check": null, "address_postal_code_check": null, "cvc_check": charge.cvc_check },
-            "country": null,
-            "exp_month": card.exp_month,
-            "exp_year": card.exp_year,
-            "fingerprint": card.fingerprint,
-            "funding": "unknown",
-            "iin": card.bin,
-            "installments": null,
-            "last4": card.last_four,
-            "mandate": null,
-            "network": card.brand,
-            "three_d_secure": null,
-            "wallet": null,
-        },
-        "type": "card",
-    })
+fn outcome(row: &Row) -> Outcome {
+    let unused = UnusedOutcome::default();
+    if row.succeeded {
+        return Outcome {
+            network_decline_code: None,
+            network_status: "approved_by_network",
+            reason: None,
+            risk_level: "not_assessed",
+            seller_message: "Payment complete.",
+            r#type: "authorized",
+            unused,
+        };
+    }
+    Outcome {
+        network_decline_code: row.response_code.clone(),
+        network_status: "declined_by_network",
+        reason: row.decline_code.clone(),
+        risk_level: "not_assessed",
+        seller_message: "The network did not approve the payment.",
+        r#type: "issuer_declined",
+        unused,
+    }
+}
+
+fn details(row: &Row, card: &Card) -> MethodDetails {
+    let card = CardDetails {
+        amount_authorized: row.succeeded.then_some(row.amount_minor),
+        authorization_code: row.approval_code.clone(),
+        brand: card.brand.clone(),
+        checks: Checks { address_line1_check: None, address_postal_code_check: None, cvc_check: row.cvc_check.clone() },
+        exp_month: card.exp_month,
+        exp_year: card.exp_year,
+        fingerprint: card.fingerprint.clone(),
+        funding: UnknownWord::default(),
+        iin: card.bin.clone(),
+        last4: card.last_four.clone(),
+        network: card.brand.clone(),
+        unused: UnusedDetails::default(),
+    };
+    MethodDetails { card, r#type: CardWord::default() }
 }

@@ -1,15 +1,16 @@
-//! Objects as the API shows them, in Stripe's current shapes. Pure: rows in, JSON out.
+//! Objects as the API shows them, in Stripe's current shapes. Pure: rows in, an object out.
 
 pub mod card;
 pub mod charge;
 pub mod customer;
+pub mod event;
 pub mod payment_intent;
 pub mod refund;
 
-use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::store::Listed;
+/// The version of the API whose shapes these are.
+pub const API_VERSION: &str = "2026-10-28.endive";
 
 /// The type of an object's `object` field: one word, in the answer and in its schema.
 macro_rules! word {
@@ -26,12 +27,22 @@ macro_rules! word {
 }
 pub(crate) use word;
 
+/// Properties of Stripe's shape that there is nothing to say for here. They are there, for clients that look at them.
+macro_rules! nulls {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        /// What there is nothing to say for here.
+        #[derive(Debug, Clone, Copy, Default, serde::Serialize, schemars::JsonSchema)]
+        pub struct $name {
+            $(
+                /// Always null.
+                pub $field: (),
+            )*
+        }
+    };
+}
+pub(crate) use nulls;
+
 /// Unix seconds, as the API has it.
 pub fn unix(at: OffsetDateTime) -> i64 {
     at.unix_timestamp()
-}
-
-/// A list object.
-pub fn list(url: &str, listed: Listed<Value>) -> Value {
-    json!({ "object": "list", "url": url, "has_more": listed.has_more, "data": listed.items })
 }

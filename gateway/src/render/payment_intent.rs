@@ -1,71 +1,177 @@
 //! PaymentIntents.
 
 use kura_wire::ids::TokenUse;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::{card, unix};
+use super::card::{CardWord, PaymentMethod, payment_method};
+use super::{nulls, unix, word};
 use crate::codes::Code;
+use crate::endpoint::expand::Expandable;
 use crate::store::Tenant;
 use crate::store::cards::Card;
 use crate::store::payment_intents::{Intent, LastError};
 
-/// What else of a payment is shown than its row.
-#[derive(Debug, Clone, Default)]
-pub struct Around {
-    /// The card that it names, or that failed.
-    pub card: Option<Card>,
-    /// `expand[]=latest_charge`.
-    pub latest_charge: Option<Value>,
-    /// `expand[]=payment_method`.
-    pub payment_method: Option<Value>,
+word!(IntentWord, "payment_intent");
+word!(CardErrorWord, "card_error");
+nulls!(Unused {
+    application,
+    application_fee_amount,
+    client_secret,
+    next_action,
+    on_behalf_of,
+    payment_method_configuration_details,
+    processing,
+    review,
+    setup_future_usage,
+    shipping,
+    source,
+    statement_descriptor,
+    statement_descriptor_suffix,
+    transfer_data,
+    transfer_group,
+});
+nulls!(UnusedOptions { installments, mandate_options, network });
+
+/// A payment, from the wish to be paid to the money.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PaymentIntent {
+    /// `pi_…`.
+    pub id: String,
+    /// `payment_intent`.
+    pub object: IntentWord,
+    /// What is asked for, in minor units.
+    pub amount: i64,
+    /// Authorized and not captured.
+    pub amount_capturable: i64,
+    /// Always an empty tip.
+    pub amount_details: AmountDetails,
+    /// Captured.
+    pub amount_received: i64,
+    /// Where the methods are left to us.
+    pub automatic_payment_methods: Option<AutomaticPaymentMethods>,
+    /// Unix seconds.
+    pub canceled_at: Option<i64>,
+    /// Why it was called off.
+    pub cancellation_reason: Option<String>,
+    /// `automatic` or `manual`.
+    pub capture_method: &'static str,
+    /// Always `automatic`.
+    pub confirmation_method: &'static str,
+    /// Unix seconds.
+    pub created: i64,
+    /// Three letters.
+    pub currency: String,
+    /// Who pays.
+    pub customer: Option<Expandable>,
+    /// Your words.
+    pub description: Option<String>,
+    /// Why the last attempt brought nothing.
+    pub last_payment_error: Option<LastPaymentError>,
+    /// The network's last answer.
+    pub latest_charge: Option<Expandable>,
+    /// Live or test.
+    pub livemode: bool,
+    /// Your data.
+    pub metadata: Map<String, Value>,
+    /// How it is paid.
+    pub payment_method: Option<Expandable>,
+    /// What was said of each method.
+    pub payment_method_options: PaymentMethodOptions,
+    /// What it may be paid with.
+    pub payment_method_types: Vec<CardWord>,
+    /// Masked.
+    pub receipt_email: Option<String>,
+    /// Where it stands.
+    pub status: &'static str,
+    #[serde(flatten)]
+    unused: Unused,
 }
 
-/// A PaymentIntent.
-pub fn payment_intent(tenant: Tenant, intent: &Intent, around: &Around) -> Value {
+/// Parts of the amount.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct AmountDetails {
+    /// Always empty.
+    pub tip: Map<String, Value>,
+}
+
+/// The methods are left to us.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct AutomaticPaymentMethods {
+    /// Always `always`.
+    pub allow_redirects: &'static str,
+    /// They are.
+    pub enabled: bool,
+}
+
+/// What was said of each method.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PaymentMethodOptions {
+    /// Of cards.
+    pub card: CardOptions,
+}
+
+/// What was said of cards.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct CardOptions {
+    /// When 3-D Secure is asked for.
+    pub request_three_d_secure: &'static str,
+    #[serde(flatten)]
+    unused: UnusedOptions,
+}
+
+/// Why the last attempt brought nothing.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct LastPaymentError {
+    /// The failed charge, if the network answered.
+    pub charge: Option<String>,
+    /// Of the catalogue.
+    pub code: String,
+    /// The network's reason.
+    pub decline_code: Option<String>,
+    /// For the shopper.
+    pub message: &'static str,
+    /// The card that failed.
+    pub payment_method: Option<PaymentMethod>,
+    /// `card_error`.
+    pub r#type: CardErrorWord,
+}
+
+/// A PaymentIntent, with the card that it names or that failed.
+pub fn payment_intent(tenant: Tenant, intent: &Intent, card: Option<&Card>) -> PaymentIntent {
     let progress = &intent.progress;
-    let named = intent.card.and(around.card.as_ref()).map(|card| card.token(TokenUse::Multi).to_string());
     let automatic = intent.automatic_payment_methods;
-    json!({
-        "id": intent.id.to_string(),
-        "object": "payment_intent",
-        "amount": progress.amount,
-        "amount_capturable": progress.capturable,
-        "amount_details": { "tip": {} },
-        "amount_received": progress.received,
-        "application": null,
-        "application_fee_amount": null,
-        "automatic_payment_methods": automatic.then(|| json!({ "allow_redirects": "always", "enabled": true })),
-        "canceled_at": intent.canceled_at.map(unix),
-        "cancellation_reason": intent.cancellation_reason,
-        "capture_method": progress.capture_method.as_str(),
-        "client_secret": null,
-        "confirmation_method": "automatic",
-        "created": unix(intent.created_at),
-        "currency": intent.currency,
-        "customer": intent.customer.map(|id| id.to_string()),
-        "description": intent.description,
-        "last_payment_error": intent.last_error.as_ref().map(|error| last_error(tenant, error, around.card.as_ref())),
-        "latest_charge": around.latest_charge.clone().or_else(|| intent.latest_charge.map(|id| id.to_string().into())),
-        "livemode": tenant.livemode(),
-        "metadata": intent.metadata,
-        "next_action": null,
-        "on_behalf_of": null,
-        "payment_method": around.payment_method.clone().or_else(|| named.map(Value::from)),
-        "payment_method_configuration_details": null,
-        "payment_method_options": { "card": { "installments": null, "mandate_options": null, "network": null, "request_three_d_secure": "automatic" } },
-        "payment_method_types": ["card"],
-        "processing": null,
-        "receipt_email": intent.receipt_email,
-        "review": null,
-        "setup_future_usage": null,
-        "shipping": null,
-        "source": null,
-        "statement_descriptor": null,
-        "statement_descriptor_suffix": null,
-        "status": progress.status.as_str(),
-        "transfer_data": null,
-        "transfer_group": null,
-    })
+    PaymentIntent {
+        id: intent.id.to_string(),
+        object: IntentWord::default(),
+        amount: progress.amount,
+        amount_capturable: progress.capturable,
+        amount_details: AmountDetails::default(),
+        amount_received: progress.received,
+        automatic_payment_methods: automatic
+            .then_some(AutomaticPaymentMethods { allow_redirects: "always", enabled: true }),
+        canceled_at: intent.canceled_at.map(unix),
+        cancellation_reason: intent.cancellation_reason.clone(),
+        capture_method: progress.capture_method.as_str(),
+        confirmation_method: "automatic",
+        created: unix(intent.created_at),
+        currency: intent.currency.clone(),
+        customer: intent.customer.map(Expandable::from),
+        description: intent.description.clone(),
+        last_payment_error: intent.last_error.as_ref().map(|error| last_error(tenant, error, card)),
+        latest_charge: intent.latest_charge.map(Expandable::from),
+        livemode: tenant.livemode(),
+        metadata: intent.metadata.clone(),
+        payment_method: intent.card.and(card).map(|card| card.token(TokenUse::Multi).into()),
+        payment_method_options: PaymentMethodOptions {
+            card: CardOptions { request_three_d_secure: "automatic", unused: UnusedOptions::default() },
+        },
+        payment_method_types: vec![CardWord::default()],
+        receipt_email: intent.receipt_email.clone(),
+        status: progress.status.as_str(),
+        unused: Unused::default(),
+    }
 }
 
 /// The words of a stored error.
@@ -76,13 +182,13 @@ pub fn message_of(error: &LastError) -> &'static str {
     Code::of_word(&error.code).unwrap_or(Code::CardDeclined).message()
 }
 
-fn last_error(tenant: Tenant, error: &LastError, failed: Option<&Card>) -> Value {
-    json!({
-        "charge": error.charge.map(|id| id.to_string()),
-        "code": error.code,
-        "decline_code": error.decline_code,
-        "message": message_of(error),
-        "payment_method": failed.map(|failed| card::payment_method(tenant, failed)),
-        "type": "card_error",
-    })
+fn last_error(tenant: Tenant, error: &LastError, failed: Option<&Card>) -> LastPaymentError {
+    LastPaymentError {
+        charge: error.charge.map(|id| id.to_string()),
+        code: error.code.clone(),
+        decline_code: error.decline_code.clone(),
+        message: message_of(error),
+        payment_method: failed.map(|failed| payment_method(tenant, failed)),
+        r#type: CardErrorWord::default(),
+    }
 }

@@ -1,36 +1,98 @@
 //! Refunds.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::unix;
-use crate::store::refunds::Refund;
+use super::{nulls, unix, word};
+use crate::endpoint::expand::Expandable;
+use crate::store::refunds::Refund as Row;
 
-/// A refund.
-pub fn refund(refund: &Refund) -> Value {
-    json!({
-        "id": refund.id.to_string(),
-        "object": "refund",
-        "amount": refund.amount_minor,
-        "balance_transaction": null,
-        "charge": refund.charge.to_string(),
-        "created": unix(refund.created_at),
-        "currency": refund.currency,
-        "destination_details": {
-            "card": {
-                "reference": refund.network_reference,
-                "reference_status": if refund.status == "succeeded" { "available" } else { "pending" },
-                "reference_type": "retrieval_reference_number",
-                "type": "refund",
+word!(RefundWord, "refund");
+word!(CardWord, "card");
+word!(RefundType, "refund");
+word!(ReferenceType, "retrieval_reference_number");
+nulls!(Unused { receipt_number, source_transfer_reversal, transfer_reversal });
+
+/// Money that goes back.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Refund {
+    /// `re_…`.
+    pub id: String,
+    /// `refund`.
+    pub object: RefundWord,
+    /// Minor units.
+    pub amount: i64,
+    /// What it did to your balance.
+    pub balance_transaction: Option<Expandable>,
+    /// Of this charge.
+    pub charge: Expandable,
+    /// Unix seconds.
+    pub created: i64,
+    /// Three letters.
+    pub currency: String,
+    /// Where it goes.
+    pub destination_details: DestinationDetails,
+    /// Why it failed, where it did.
+    pub failure_reason: Option<String>,
+    /// Your data.
+    pub metadata: Map<String, Value>,
+    /// Of this payment.
+    pub payment_intent: Expandable,
+    /// Your reason.
+    pub reason: Option<String>,
+    /// `pending`, `succeeded` or `failed`.
+    pub status: String,
+    #[serde(flatten)]
+    unused: Unused,
+}
+
+/// Where a refund goes.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DestinationDetails {
+    /// A card's.
+    pub card: CardDestination,
+    /// `card`.
+    pub r#type: CardWord,
+}
+
+/// To the card that was charged.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct CardDestination {
+    /// What the network knows it by.
+    pub reference: String,
+    /// `available` or `pending`.
+    pub reference_status: &'static str,
+    /// What kind of reference it is.
+    pub reference_type: ReferenceType,
+    /// `refund`.
+    pub r#type: RefundType,
+}
+
+/// As the API shows it.
+pub fn refund(row: &Row) -> Refund {
+    Refund {
+        id: row.id.to_string(),
+        object: RefundWord::default(),
+        amount: row.amount_minor,
+        balance_transaction: None,
+        charge: row.charge.into(),
+        created: unix(row.created_at),
+        currency: row.currency.clone(),
+        destination_details: DestinationDetails {
+            card: CardDestination {
+                reference: row.network_reference.clone(),
+                reference_status: if row.status == "succeeded" { "available" } else { "pending" },
+                reference_type: ReferenceType::default(),
+                r#type: RefundType::default(),
             },
-            "type": "card",
+            r#type: CardWord::default(),
         },
-        "failure_reason": refund.failure_reason,
-        "metadata": refund.metadata,
-        "payment_intent": refund.intent.to_string(),
-        "reason": refund.reason,
-        "receipt_number": null,
-        "source_transfer_reversal": null,
-        "status": refund.status,
-        "transfer_reversal": null,
-    })
+        failure_reason: row.failure_reason.clone(),
+        metadata: row.metadata.clone(),
+        payment_intent: row.intent.into(),
+        reason: row.reason.clone(),
+        status: row.status.clone(),
+        unused: Unused::default(),
+    }
 }

@@ -4,7 +4,7 @@ pub mod charges;
 pub mod checkout;
 pub mod control;
 pub mod customers;
-pub mod lists;
+pub mod events;
 pub mod objects;
 pub mod pages;
 pub mod payment_intents;
@@ -18,27 +18,30 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::edge::{call, intake};
-use crate::endpoint::Routes;
+use crate::endpoint::{Routes, openapi};
 use crate::error::ApiError;
 use axum::response::IntoResponse;
 
 /// The endpoints of the API that say themselves what they take and give.
 pub fn api() -> Routes {
-    customers::routes()
+    tokens::routes()
+        .and(customers::routes())
+        .and(payment_methods::routes())
+        .and(payment_intents::routes())
+        .and(charges::routes())
+        .and(refunds::routes())
+        .and(events::routes())
 }
 
 /// Everything that the public listener serves, behind the edge.
 pub fn public(app: App) -> Router {
-    let (api, _) = api().into_parts();
+    let (api, operations) = api().into_parts();
+    let document = openapi::document(&app.public_url, &operations);
     let routes = Router::new()
         .merge(api)
+        .merge(pages::openapi::router(&document))
         .merge(pages::router())
-        .merge(checkout::router())
-        .merge(tokens::router())
-        .merge(payment_methods::router())
-        .merge(payment_intents::router())
-        .merge(charges::router())
-        .merge(refunds::router());
+        .merge(checkout::router());
     call::with_fallbacks(routes)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::internal("a handler panicked").into_response()

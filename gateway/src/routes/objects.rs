@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::edge::call::Context;
 use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
-use crate::routes::{charges, customers};
+use crate::routes::{charges, customers, payment_intents, payment_methods, refunds};
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
 ///
@@ -14,12 +14,23 @@ use crate::routes::{charges, customers};
 /// 404 for what is not there, 403 where the key has no right to read such objects.
 pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
     let Some((prefix, _)) = id.split_once('_') else { return Ok(None) };
-    let (resource, object) = match prefix {
-        "cus" => (Resource::Customers, json(customers::by_id(context, id).await?)?),
-        "ch" => (Resource::Charges, charges::by_id(context, id).await?),
+    let resource = match prefix {
+        "cus" => Resource::Customers,
+        "ch" => Resource::Charges,
+        "pi" => Resource::PaymentIntents,
+        "pm" => Resource::PaymentMethods,
+        "re" => Resource::Refunds,
         _ => return Ok(None),
     };
     context.merchant.require(resource, Access::Read)?;
+    let object = match resource {
+        Resource::Customers => json(customers::by_id(context, id).await?)?,
+        Resource::Charges => json(charges::by_id(context, id).await?)?,
+        Resource::PaymentIntents => json(payment_intents::by_id(context, id).await?)?,
+        Resource::PaymentMethods => json(payment_methods::by_id(context, id).await?)?,
+        Resource::Refunds => json(refunds::by_id(context, id).await?)?,
+        _ => return Ok(None),
+    };
     Ok(Some(object))
 }
 

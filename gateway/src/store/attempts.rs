@@ -229,6 +229,20 @@ pub(crate) async fn mark_settled(
     Ok(done.rows_affected() == 1)
 }
 
+/// Notes that the merchant was told that this attempt's end is not known; false when it was before, or when the end is known.
+pub(crate) async fn mark_told(conn: Conn<'_>, tenant: Tenant, id: AttemptId) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "/* gateway attempts::mark_told */
+         UPDATE attempts SET told_processing = true
+         WHERE merchant_id = $1 AND id = $2 AND state = 'unresolved' AND NOT told_processing",
+        tenant.id(),
+        uuid(id.as_bytes()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// An attempt that a worker is to ask about.
 #[derive(Debug, Clone)]
 pub struct Claimed {

@@ -172,7 +172,12 @@ pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, records: &[[u8; 16
 }
 
 /// A customer's saved cards.
-pub(crate) async fn list(conn: Conn<'_>, tenant: Tenant, customer: CustomerId, page: &Page) -> sqlx::Result<Listed<Card>> {
+pub(crate) async fn list(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    customer: CustomerId,
+    page: &Page,
+) -> sqlx::Result<Listed<Card>> {
     let (after_at, after_id) = page.after_parts();
     let (before_at, before_id) = page.before_parts();
     let rows = sqlx::query_as!(
@@ -203,7 +208,12 @@ pub(crate) async fn list(conn: Conn<'_>, tenant: Tenant, customer: CustomerId, p
 }
 
 /// Its `tok_` was turned into a `pm_`.
-pub(crate) async fn mark_saved(conn: Conn<'_>, tenant: Tenant, record: [u8; 16], at: OffsetDateTime) -> sqlx::Result<()> {
+pub(crate) async fn mark_saved(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    record: [u8; 16],
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "/* gateway cards::mark_saved */
          UPDATE cards SET saved_at = COALESCE(saved_at, $4), token_used_at = COALESCE(token_used_at, $4)
@@ -281,7 +291,12 @@ pub(crate) async fn mark_charged(
 }
 
 /// Attaches a saved card that is nobody's; false when it is somebody's.
-pub(crate) async fn attach(conn: Conn<'_>, tenant: Tenant, record: [u8; 16], customer: CustomerId) -> sqlx::Result<bool> {
+pub(crate) async fn attach(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    record: [u8; 16],
+    customer: CustomerId,
+) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "/* gateway cards::attach */
          UPDATE cards SET customer_id = $4

@@ -204,24 +204,6 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: ChargeId) -> sqlx::
     Ok(row.map(Charge::from))
 }
 
-/// The merchant's charges of these ids.
-pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[ChargeId]) -> sqlx::Result<Vec<Charge>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
-    let rows = select!(
-        "/* gateway charges::find_many */ ",
-        "WHERE merchant_id = $1 AND livemode = $2 AND id = ANY($3)",
-        tenant.id(),
-        tenant.livemode,
-        &ids,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(Charge::from).collect())
-}
-
 /// The merchant's charges, perhaps of one payment.
 pub(crate) async fn list(
     conn: Conn<'_>,

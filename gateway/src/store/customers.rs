@@ -26,9 +26,9 @@ pub struct Customer {
     pub created_at: OffsetDateTime,
 }
 
-/// Makes it, unless a first run of the same request did.
-pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, customer: &Customer) -> sqlx::Result<()> {
-    sqlx::query!(
+/// Makes it; false when a first run of the same request did.
+pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, customer: &Customer) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
         "/* gateway customers::insert */
          INSERT INTO customers
              (merchant_id, id, livemode, name_masked, email_masked, phone_masked, description, metadata, created_at)
@@ -45,7 +45,7 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, customer: &Customer) 
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// The merchant's customer of this id.

@@ -82,7 +82,10 @@ impl Db {
     pub(crate) fn unreachable() -> Self {
         let pool = || {
             let options = sqlx::postgres::PgPoolOptions::new();
-            options.acquire_timeout(std::time::Duration::from_millis(50)).connect_lazy("postgres://localhost:1/none").unwrap()
+            options
+                .acquire_timeout(std::time::Duration::from_millis(50))
+                .connect_lazy("postgres://localhost:1/none")
+                .unwrap()
         };
         Self { merchants: pool(), work: pool() }
     }

@@ -116,7 +116,13 @@ pub(crate) async fn take_over(conn: Conn<'_>, key: RowKey<'_>, seen: &Row, claim
 }
 
 /// Keeps the answer for replays.
-pub(crate) async fn finish(conn: Conn<'_>, key: RowKey<'_>, request: RequestId, status: i16, body: &str) -> sqlx::Result<()> {
+pub(crate) async fn finish(
+    conn: Conn<'_>,
+    key: RowKey<'_>,
+    request: RequestId,
+    status: i16,
+    body: &str,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "/* gateway idempotency::finish */
          UPDATE idempotency_keys SET state = 'finished', status = $6, body = $7

@@ -10,6 +10,7 @@ pub mod charges;
 pub mod control;
 pub mod customers;
 pub mod db;
+pub mod events;
 pub mod idempotency;
 pub mod merchants;
 pub mod payment_intents;

@@ -1,30 +1,61 @@
 //! `/v1/charges`.
 
-pub mod list;
-pub mod retrieve;
+use kura_wire::ids::PaymentIntentId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sqlx::PgConnection;
 
-use axum::Router;
-use serde_json::Value;
-
-use crate::app::App;
-use crate::edge::call::{Context, query};
+use crate::edge::call::Context;
+use crate::endpoint::list::{List, ListParams};
+use crate::endpoint::rights::Resource;
+use crate::endpoint::types::IdOf;
+use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
 use crate::render;
-use crate::store::charges::{self, Charge};
-use crate::store::cards;
+use crate::store::charges::{self, Charge, cursor};
+use crate::store::{Listed, Tenant, cards};
 
 /// Its routes.
-pub fn router() -> Router<App> {
-    Router::new().route("/v1/charges", query(list::run)).route("/v1/charges/{id}", query(retrieve::run))
+pub fn routes() -> Routes {
+    Routes::of(Resource::Charges).list("/v1/charges", "List charges", list).get(
+        "/v1/charges/{id}",
+        "Retrieve a charge",
+        retrieve,
+    )
+}
+
+/// Which charges.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListCharges {
+    /// Of this payment.
+    payment_intent: Option<IdOf<PaymentIntentId>>,
+}
+
+async fn list(context: Context, asked: ListCharges, list: ListParams) -> ApiResult<List<render::charge::Charge>> {
+    let place = async |id: String| Ok(find(&context, &id).await?.map(|charge| cursor(&charge)));
+    let page = list.page(place).await?;
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let found = charges::list(&mut db, tenant, asked.payment_intent.map(|id| id.0), &page).await?;
+    let items = render_all(&mut db, tenant, &found.items).await?;
+    Ok(List::new("/v1/charges", Listed { items, has_more: found.has_more }))
+}
+
+async fn retrieve(context: Context, _: Nothing) -> ApiResult<render::charge::Charge> {
+    by_id(&context, context.raw_id()).await
 }
 
 /// Charges with their cards, in one look-up.
-pub async fn render_all(context: &Context, charges: &[Charge]) -> ApiResult<Vec<Value>> {
+async fn render_all(
+    conn: &mut PgConnection,
+    tenant: Tenant,
+    charges: &[Charge],
+) -> ApiResult<Vec<render::charge::Charge>> {
     let records: Vec<[u8; 16]> = charges.iter().map(|charge| charge.record).collect();
-    let known = cards::find_many(&mut *context.db().await?, context.tenant(), &records).await?;
+    let known = cards::find_many(conn, tenant, &records).await?;
     let render = |charge: &Charge| {
         let card = known.iter().find(|card| card.record == charge.record);
-        render::charge::charge(context.tenant(), charge, card)
+        render::charge::charge(tenant, charge, card)
     };
     Ok(charges.iter().map(render).collect())
 }
@@ -33,10 +64,14 @@ pub async fn render_all(context: &Context, charges: &[Charge]) -> ApiResult<Vec<
 ///
 /// # Errors
 /// 404.
-pub async fn by_id(context: &Context, id: &str) -> ApiResult<Value> {
-    let missing = || ApiError::missing("charge", "id");
-    let id = id.parse().map_err(|_| missing())?;
-    let charge = charges::find(&mut *context.db().await?, context.tenant(), id).await?.ok_or_else(missing)?;
-    let rendered = render_all(context, std::slice::from_ref(&charge)).await?;
+pub async fn by_id(context: &Context, id: &str) -> ApiResult<render::charge::Charge> {
+    let charge = find(context, id).await?.ok_or_else(|| ApiError::missing("charge", "id"))?;
+    let mut db = context.db().await?;
+    let rendered = render_all(&mut db, context.tenant(), std::slice::from_ref(&charge)).await?;
     rendered.into_iter().next().ok_or_else(|| ApiError::internal("nothing rendered"))
+}
+
+async fn find(context: &Context, id: &str) -> ApiResult<Option<Charge>> {
+    let Ok(id) = id.parse() else { return Ok(None) };
+    Ok(charges::find(&mut *context.db().await?, context.tenant(), id).await?)
 }

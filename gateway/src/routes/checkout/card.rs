@@ -3,25 +3,49 @@
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
+use serde::Deserialize;
 
 use crate::api_key::{ApiKey, KeyKind};
 use crate::app::App;
 use crate::codes::Code;
 use crate::edge::auth::look_up;
 use crate::edge::body::parse_form;
-use crate::edge::params::Params;
+use crate::endpoint::read::read;
+use crate::endpoint::types::Text;
 use crate::error::{ApiError, ApiResult};
 
 const CARD_HTML: &str = include_str!("../../../checkout/dist/card.html");
-const LOCALES: &[(&str, &str)] = &[("ja", "ja"), ("en", "en")];
+
+/// What the frame's address says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    key: Text<255>,
+    #[serde(default)]
+    locale: Locale,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Locale {
+    Ja,
+    #[default]
+    En,
+}
+
+impl Locale {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ja => "ja",
+            Self::En => "en",
+        }
+    }
+}
 
 /// Runs it.
 pub async fn run(State(app): State<App>, RawQuery(query): RawQuery) -> ApiResult<Response> {
-    let mut params = Params::new(parse_form(query.unwrap_or_default().as_bytes())?);
-    let text = params.required_text("key")?;
-    let locale = params.choice("locale", LOCALES)?.unwrap_or("en");
-    params.finish()?;
-
+    let asked: Asked = read(parse_form(query.unwrap_or_default().as_bytes())?)?;
+    let (text, locale) = (asked.key, asked.locale.as_str());
     let invalid = || ApiError::new(Code::ApiKeyInvalid);
     let key = ApiKey::parse(&text).filter(|key| key.kind() == KeyKind::Publishable).ok_or_else(invalid)?;
     let row = look_up(&app, &key).await?.ok_or_else(invalid)?;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::edge::call::Context;
 use crate::endpoint::types::{Metadata, Text};
 use crate::error::ApiResult;
+use crate::events::{self, Happened};
 use crate::render;
 use crate::store::customers::{self, Customer};
 
@@ -41,14 +42,21 @@ pub async fn run(context: Context, asked: CreateCustomer) -> ApiResult<render::c
     };
     let description = asked.description.map(Text::into_string);
     let metadata = asked.metadata.of_new()?;
-    let id = context.ids().customer();
+    let id = context.ids().one();
     let masked = store(&context, id, fields).await?;
     let (name, email, phone) = (masked.name, masked.email, masked.phone);
     let customer = Customer { id, name, email, phone, description, metadata, created_at: clock::now() };
     let tenant = context.tenant();
-    customers::insert(&mut *context.db().await?, tenant, &customer).await?;
-    let kept = if context.first_run { None } else { customers::find(&mut *context.db().await?, tenant, customer.id).await? };
-    Ok(render::customer::customer(tenant, kept.unwrap_or(customer)))
+    let shown = render::customer::customer(tenant, customer.clone());
+    let mut tx = context.begin().await?;
+    if !customers::insert(&mut tx, tenant, &customer).await? {
+        drop(tx);
+        return super::by_id(&context, &id.to_string()).await;
+    }
+    let told = Happened::to(&shown, events::Kind::CustomerCreated)?;
+    events::tell(&mut tx, &context.cause(), customer.created_at, [told]).await?;
+    tx.commit().await?;
+    Ok(shown)
 }
 
 /// The vault first: a customer that is shown is kept. One without personal data is none of the vault's business.

@@ -3,6 +3,7 @@
 pub mod errors;
 pub mod healthz;
 pub mod landing;
+pub mod openapi;
 
 use axum::Router;
 use axum::http::{HeaderValue, header};

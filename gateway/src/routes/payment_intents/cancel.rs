@@ -2,57 +2,71 @@
 
 use kura_platform::clock;
 use kura_wire::ids::PaymentIntentId;
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::capture::{Started, start};
-use super::flow::{answer, answer_met};
-use super::{EXPANDABLE, render_one};
+use super::capture::{finish, start};
+use super::render_in;
 use crate::domain::payment_intent::{Event, Status};
 use crate::edge::call::Context;
-use crate::edge::params::Params;
 use crate::error::{ApiError, ApiResult};
-use crate::money_path::carry_out;
-use crate::routes::lists::expansions;
+use crate::events::{self, Happened};
+use crate::render::payment_intent::PaymentIntent;
 use crate::store::payment_intents::{self, Intent};
 use crate::store::timeline::{self, Entry};
 
-const REASONS: &[(&str, &str)] = &[
-    ("abandoned", "abandoned"),
-    ("duplicate", "duplicate"),
-    ("fraudulent", "fraudulent"),
-    ("requested_by_customer", "requested_by_customer"),
-];
+/// Why a payment is called off.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelIntent {
+    /// Your reason.
+    cancellation_reason: Option<Reason>,
+}
 
-/// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
-    let reason = params.choice("cancellation_reason", REASONS)?;
-    let expand = expansions(&mut params, "", EXPANDABLE)?;
-    params.finish()?;
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Reason {
+    Abandoned,
+    Duplicate,
+    Fraudulent,
+    RequestedByCustomer,
+}
 
-    let id = context.id("payment_intent")?;
-    if let Some(intent) = cancel_unpaid(&context, id, reason).await? {
-        return render_one(&context, &intent, None, &expand).await;
-    }
-    let keep_reason = |intent: &mut Intent| intent.cancellation_reason = reason.map(str::to_owned);
-    match start(&context, id, |_| Event::Cancel, keep_reason).await? {
-        Started::Met(attempt, intent) => answer_met(&context, &attempt, &intent, &expand).await,
-        Started::Fresh(attempt, intent) => {
-            let vault = context.vault_context();
-            let carried = carry_out(&context.app, vault, context.tenant(), &attempt, None, *intent).await?;
-            answer(&context, carried, None, &expand).await
+impl Reason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Abandoned => "abandoned",
+            Self::Duplicate => "duplicate",
+            Self::Fraudulent => "fraudulent",
+            Self::RequestedByCustomer => "requested_by_customer",
         }
     }
 }
 
+/// Runs it.
+pub async fn run(context: Context, asked: CancelIntent) -> ApiResult<PaymentIntent> {
+    let reason = asked.cancellation_reason.map(Reason::as_str);
+    let id = context.id("payment_intent")?;
+    if let Some(canceled) = cancel_unpaid(&context, id, reason).await? {
+        return Ok(canceled);
+    }
+    let keep_reason = |intent: &mut Intent| intent.cancellation_reason = reason.map(str::to_owned);
+    finish(&context, start(&context, id, |_| Event::Cancel, keep_reason).await?).await
+}
+
 /// Calls off what never reached the network. `None` when it did, or when it is over.
-async fn cancel_unpaid(context: &Context, id: PaymentIntentId, reason: Option<&str>) -> ApiResult<Option<Intent>> {
+async fn cancel_unpaid(
+    context: &Context,
+    id: PaymentIntentId,
+    reason: Option<&str>,
+) -> ApiResult<Option<PaymentIntent>> {
     let (tenant, at) = (context.tenant(), clock::now());
     let mut tx = context.begin().await?;
     let locked = payment_intents::lock(&mut tx, tenant, id).await?;
     let mut intent = locked.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
     // An earlier run of this request canceled it.
     if !context.first_run && intent.progress.status == Status::Canceled {
-        return Ok(Some(intent));
+        return render_in(&mut tx, tenant, &intent).await.map(Some);
     }
     match intent.progress.after(Event::Cancel) {
         Ok(progress) if progress.status == Status::Canceled => intent.progress = progress,
@@ -63,6 +77,9 @@ async fn cancel_unpaid(context: &Context, id: PaymentIntentId, reason: Option<&s
     payment_intents::update(&mut tx, tenant, &intent).await?;
     let entries = [Entry { code: reason.map(str::to_owned), ..Entry::of("canceled") }];
     timeline::append(&mut tx, tenant, id, Some(context.request_id), at, &entries).await?;
+    let shown = render_in(&mut tx, tenant, &intent).await?;
+    let told = Happened::to(&shown, events::Kind::PaymentIntentCanceled)?;
+    events::tell(&mut tx, &context.cause(), at, [told]).await?;
     tx.commit().await?;
-    Ok(Some(intent))
+    Ok(Some(shown))
 }

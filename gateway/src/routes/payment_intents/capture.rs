@@ -2,36 +2,46 @@
 
 use kura_platform::clock;
 use kura_wire::ids::PaymentIntentId;
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::EXPANDABLE;
 use super::flow::{NextAttempt, answer, answer_met, next_attempt, refused};
 use crate::domain::payment_intent::{Event, InFlight};
 use crate::edge::call::Context;
-use crate::edge::params::Params;
+use crate::endpoint::types::Amount;
 use crate::error::{ApiError, ApiResult};
 use crate::money_path::{self, carry_out};
+use crate::render::payment_intent::PaymentIntent;
 use crate::request_ids::AttemptIds;
-use crate::routes::lists::expansions;
 use crate::store::attempts::{Attempt, Kind, State};
 use crate::store::charges::{self, Charge};
 use crate::store::payment_intents::{self, Intent};
-use crate::store::{timeline};
+use crate::store::timeline;
+
+/// How much is captured.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureIntent {
+    /// Minor units; all of it where it is left out. The rest is freed.
+    amount_to_capture: Option<Amount>,
+}
 
 /// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
-    let amount = params.amount("amount_to_capture")?;
-    let expand = expansions(&mut params, "", EXPANDABLE)?;
-    params.finish()?;
-
+pub async fn run(context: Context, asked: CaptureIntent) -> ApiResult<PaymentIntent> {
     let id = context.id("payment_intent")?;
+    let amount = asked.amount_to_capture.map(|amount| amount.0);
     let wanted = |intent: &Intent| Event::Capture(amount.unwrap_or(intent.progress.capturable));
-    match start(&context, id, wanted, |_| ()).await? {
-        Started::Met(attempt, intent) => answer_met(&context, &attempt, &intent, &expand).await,
+    finish(&context, start(&context, id, wanted, |_| ()).await?).await
+}
+
+/// Asks the network, unless an earlier run did, and answers.
+pub(super) async fn finish(context: &Context, started: Started) -> ApiResult<PaymentIntent> {
+    match started {
+        Started::Met(attempt, intent) => answer_met(context, &attempt, &intent).await,
         Started::Fresh(attempt, intent) => {
             let vault = context.vault_context();
-            let carried = carry_out(&context.app, vault, context.tenant(), &attempt, None, *intent).await?;
-            answer(&context, carried, None, &expand).await
+            let carried = carry_out(&context.app, &context.cause(), vault, &attempt, None, *intent).await?;
+            answer(context, carried, None).await
         }
     }
 }

@@ -2,42 +2,53 @@
 
 use kura_platform::clock;
 use kura_wire::ids::PaymentIntentId;
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use sqlx::PgConnection;
 
-use super::EXPANDABLE;
+use super::create;
 use super::flow::{NextAttempt, answer, answer_met, next_attempt, refused};
 use crate::codes::Code;
 use crate::domain::mask;
 use crate::domain::payment_intent::{CaptureMethod, Event};
 use crate::edge::call::Context;
-use crate::edge::params::Params;
+use crate::endpoint::types::Text;
 use crate::error::{ApiError, ApiResult};
-use crate::money_path::{self, carry_out};
+use crate::money_path::{self, Charged, carry_out};
+use crate::render::payment_intent::{PaymentIntent, payment_intent};
 use crate::request_ids::AttemptIds;
-use crate::routes::lists::expansions;
 use crate::routes::payment_methods::naming;
 use crate::store::attempts::{Attempt, Kind, State};
 use crate::store::cards::{self, Card};
 use crate::store::payment_intents::{self, Intent, NamedCard};
-use crate::store::timeline::{self, Entry};
+use crate::store::timeline;
+
+/// How a payment is confirmed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmIntent {
+    /// `pm_…`; the one that the payment has, where it is left out.
+    payment_method: Option<Text<255>>,
+    /// A new payment method.
+    payment_method_data: Option<naming::MethodData>,
+    /// Comes back masked.
+    receipt_email: Option<Text>,
+}
 
 /// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
-    let name = naming::take(&mut params, context.tenant().livemode())?;
-    let receipt_email = params.text("receipt_email")?.as_deref().map(mask::email);
-    let expand = expansions(&mut params, "", EXPANDABLE)?;
-    params.finish()?;
-
+pub async fn run(context: Context, asked: ConfirmIntent) -> ApiResult<PaymentIntent> {
+    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data.as_ref());
+    let name = naming::named(saved, data, context.tenant().livemode())?;
+    let receipt_email = asked.receipt_email.as_deref().map(mask::email);
     let id = context.id("payment_intent")?;
-    if let Some(answer) = meet(&context, id, &expand).await? {
+    if let Some(answer) = meet(&context, id).await? {
         return Ok(answer);
     }
     let named = match name {
         Some(name) => Some(naming::find(&context, &name).await?),
         None => None,
     };
-    confirm(&context, Target::Existing(id, receipt_email), named, &expand).await
+    confirm(&context, Target::Existing(id, receipt_email), named).await
 }
 
 /// What is confirmed.
@@ -50,7 +61,7 @@ pub enum Target {
 
 /// The answer about the attempt that an earlier run of this request made, if it made one. Asked before this run looks at the
 /// card, which may have been spent by that attempt, or have changed hands since.
-pub(super) async fn meet(context: &Context, id: PaymentIntentId, expand: &[&str]) -> ApiResult<Option<Value>> {
+pub(super) async fn meet(context: &Context, id: PaymentIntentId) -> ApiResult<Option<PaymentIntent>> {
     if context.first_run {
         return Ok(None);
     }
@@ -58,16 +69,11 @@ pub(super) async fn meet(context: &Context, id: PaymentIntentId, expand: &[&str]
     let Some(intent) = payment_intents::lock(&mut tx, context.tenant(), id).await? else { return Ok(None) };
     let NextAttempt::Met(attempt) = next_attempt(context, &mut tx).await? else { return Ok(None) };
     drop(tx);
-    answer_met(context, &attempt, &intent, expand).await.map(Some)
+    answer_met(context, &attempt, &intent).await.map(Some)
 }
 
 /// Confirms, and answers.
-pub async fn confirm(
-    context: &Context,
-    target: Target,
-    named: Option<(NamedCard, Card)>,
-    expand: &[&str],
-) -> ApiResult<Value> {
+pub async fn confirm(context: &Context, target: Target, named: Option<(NamedCard, Card)>) -> ApiResult<PaymentIntent> {
     let mut started = Started::Changed;
     // Twice, for the kept card may be replaced between reading it and locking the payment.
     for _ in 0..2 {
@@ -78,14 +84,15 @@ pub async fn confirm(
         }
     }
     let (attempt, intent, named, card) = match started {
-        Started::Met(attempt, intent) => return answer_met(context, &attempt, &intent, expand).await,
+        Started::Met(attempt, intent) => return answer_met(context, &attempt, &intent).await,
         Started::Fresh(attempt, intent, card) => (attempt, intent, card.0, card.1),
         Started::Changed => return Err(ApiError::internal("a payment whose card keeps changing")),
     };
-    let charged = Some((card.token(named.allows), context.merchant.cvc_rule(&card)));
+    let cvc = context.merchant.cvc_rule(&card);
+    let charged = Charged { card, allows: named.allows, cvc };
     let carried =
-        carry_out(&context.app, context.vault_context(), context.tenant(), &attempt, charged, *intent).await?;
-    answer(context, carried, Some(card), expand).await
+        carry_out(&context.app, &context.cause(), context.vault_context(), &attempt, Some(&charged), *intent).await?;
+    answer(context, carried, Some(&charged.card)).await
 }
 
 /// The card to be charged.
@@ -159,6 +166,7 @@ async fn start(context: &Context, target: &Target, chosen: Chosen) -> ApiResult<
         NextAttempt::Met(attempt) => return Ok(Started::Met(attempt, Box::new(intent))),
     };
     let Ok(card) = chosen.still(&intent) else { return Ok(Started::Changed) };
+    let before = payment_intent(tenant, &intent, card.as_ref().map(|(_, card)| card));
     let intent = decide(intent, card.as_ref())?;
     let card = card.ok_or_else(|| ApiError::new(Code::PaymentMethodMissing))?;
     let attempt = new_attempt(context, &intent, &card.1, ids);
@@ -167,8 +175,10 @@ async fn start(context: &Context, target: &Target, chosen: Chosen) -> ApiResult<
         payment_intents::update(&mut tx, tenant, &intent).await?;
     }
     money_path::open(&context.app, &mut tx, tenant, &attempt).await?;
-    let created = fresh.then(|| Entry { amount_minor: Some(intent.progress.amount), ..Entry::of("created") });
-    let entries: Vec<Entry> = created.into_iter().chain([money_path::entry("processing", &attempt, None)]).collect();
+    if fresh {
+        create::created(&mut tx, context, &intent, &before).await?;
+    }
+    let entries = [money_path::entry("processing", &attempt, None)];
     timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), attempt.created_at, &entries).await?;
     tx.commit().await?;
     Ok(Started::Fresh(attempt, Box::new(intent), Box::new(card)))

@@ -1,55 +1,121 @@
 //! `POST /v1/payment_intents`, with `confirm=true` a whole payment in one call.
 
 use kura_platform::clock;
-use kura_wire::ids::CustomerId;
+use kura_wire::ids::{CustomerId, TokenUse};
 use kura_wire::money::Money;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 
 use super::confirm::{Target, confirm, meet};
-use super::{EXPANDABLE, render_one};
+use super::render_one;
+use crate::codes::Code;
 use crate::domain::mask;
 use crate::domain::payment_intent::{CaptureMethod, Progress};
 use crate::edge::call::Context;
-use crate::edge::params::{Params, new_metadata};
+use crate::endpoint::types::{Amount, CurrencyCode, IdOf, Metadata, Text};
 use crate::error::{ApiError, ApiResult};
-use crate::routes::lists::expansions;
-use crate::routes::payment_methods::naming::{self, CardName};
+use crate::events::{self, Happened};
+use crate::render::payment_intent::{PaymentIntent, payment_intent};
+use crate::routes::payment_methods::customers::existing;
+use crate::routes::payment_methods::naming::{self, CardName, MethodData, MethodType};
 use crate::store::cards::Card;
 use crate::store::payment_intents::{self, Intent, NamedCard};
 use crate::store::timeline::{self, Entry};
-use crate::store::{customers};
 
-/// `automatic_async` differs from `automatic` in nothing that a merchant of ours could see.
-const CAPTURE_METHODS: &[(&str, CaptureMethod)] = &[
-    ("automatic", CaptureMethod::Automatic),
-    ("automatic_async", CaptureMethod::Automatic),
-    ("manual", CaptureMethod::Manual),
-];
+/// A payment to be made.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateIntent {
+    /// What is asked for, in the smallest unit of the currency.
+    amount: Amount,
+    /// Three letters.
+    currency: CurrencyCode,
+    /// Whether you leave the methods to us; so it is where `payment_method_types` is left out.
+    automatic_payment_methods: Option<Automatic>,
+    /// When the money is taken.
+    capture_method: Option<Capture>,
+    /// Ask for the money at once.
+    #[serde(default)]
+    confirm: bool,
+    /// Who pays.
+    customer: Option<IdOf<CustomerId>>,
+    /// Your words.
+    description: Option<Text>,
+    /// Your data.
+    #[serde(default)]
+    metadata: Metadata,
+    /// `pm_…`.
+    payment_method: Option<Text<255>>,
+    /// A new payment method.
+    payment_method_data: Option<MethodData>,
+    /// What it may be paid with.
+    payment_method_types: Option<Vec<MethodType>>,
+    /// Comes back masked.
+    receipt_email: Option<Text>,
+}
 
-/// What is asked for.
+/// Whether the methods are left to us.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Automatic {
+    /// They are.
+    enabled: bool,
+    /// Whether some of them may send the shopper elsewhere.
+    #[serde(default, rename = "allow_redirects")]
+    _allow_redirects: Option<AllowRedirects>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum AllowRedirects {
+    Always,
+    Never,
+}
+
+/// When the money is taken. `automatic_async` differs from `automatic` in nothing that a merchant of ours could see.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Capture {
+    Automatic,
+    AutomaticAsync,
+    Manual,
+}
+
+impl From<Capture> for CaptureMethod {
+    fn from(sent: Capture) -> Self {
+        match sent {
+            Capture::Automatic | Capture::AutomaticAsync => Self::Automatic,
+            Capture::Manual => Self::Manual,
+        }
+    }
+}
+
+/// What is asked for, checked.
 struct Asked {
     money: Money,
     capture_method: CaptureMethod,
     confirm: bool,
     card: Option<CardName>,
-    customer: Option<String>,
+    customer: Option<CustomerId>,
     description: Option<String>,
     receipt_email: Option<String>,
     metadata: Map<String, Value>,
     automatic: bool,
-    expand: Vec<&'static str>,
 }
 
 /// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
-    let asked = extract(&mut params, context.tenant().livemode())?;
-    params.finish()?;
-
+pub async fn run(context: Context, asked: CreateIntent) -> ApiResult<PaymentIntent> {
+    let asked = check(asked, context.tenant().livemode())?;
     // Before anything is checked again: what an earlier run made may itself have spent the token.
     if let Some(answer) = answer_again(&context, &asked).await? {
         return Ok(answer);
     }
-    let customer = find_customer(&context, asked.customer.as_deref()).await?;
+    let customer = match asked.customer {
+        Some(id) => Some(existing(&context, id).await?),
+        None => None,
+    };
     let named = match &asked.card {
         Some(name) => Some(naming::find(&context, name).await?),
         None => None,
@@ -57,75 +123,61 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     let intent = new_intent(&context, &asked, customer, named.as_ref());
     if asked.confirm {
         // This checks the card's owner itself, where it has seen that no earlier run asked for the money.
-        return confirm(&context, Target::New(Box::new(intent)), named, &asked.expand).await;
+        return confirm(&context, Target::New(Box::new(intent)), named).await;
     }
     super::confirm::check_owner(&intent, named.as_ref())?;
-    let intent = insert(&context, intent).await?;
-    render_one(&context, &intent, named.map(|(_, card)| card), &asked.expand).await
+    insert(&context, intent, named.map(|(_, card)| card).as_ref()).await
 }
 
 /// The answer about the payment that an earlier run of this request made. `None` where there is none, or where it is yet to
 /// be confirmed.
-async fn answer_again(context: &Context, asked: &Asked) -> ApiResult<Option<Value>> {
+async fn answer_again(context: &Context, asked: &Asked) -> ApiResult<Option<PaymentIntent>> {
     if context.first_run {
         return Ok(None);
     }
-    let id = context.ids().payment_intent();
+    let id = context.ids().one();
     if asked.confirm {
-        return meet(context, id, &asked.expand).await;
+        return meet(context, id).await;
     }
     match payment_intents::find(&mut *context.db().await?, context.tenant(), id).await? {
-        Some(intent) => render_one(context, &intent, None, &asked.expand).await.map(Some),
+        Some(intent) => render_one(context, &intent, None).await.map(Some),
         None => Ok(None),
     }
 }
 
-fn extract(params: &mut Params, livemode: bool) -> ApiResult<Asked> {
-    let money = params.required_money()?;
-    let capture_method = params.choice("capture_method", CAPTURE_METHODS)?.unwrap_or(CaptureMethod::Automatic);
-    let confirm = params.boolean("confirm")?.unwrap_or(false);
-    let card = naming::take(params, livemode)?;
-    if !confirm && matches!(card, Some(CardName::Test(_, kura_wire::ids::TokenUse::Single, _))) {
-        return Err(params.invalid_value("payment_method_data", "given with confirm=true where it names a test token"));
+fn check(asked: CreateIntent, livemode: bool) -> ApiResult<Asked> {
+    let money = Money::new(asked.amount.0, asked.currency.0).map_err(|_| ApiError::new(Code::AmountTooLarge))?;
+    let card = naming::named(asked.payment_method.as_deref(), asked.payment_method_data.as_ref(), livemode)?;
+    if !asked.confirm && matches!(card, Some(CardName::Test(_, TokenUse::Single, _))) {
+        let expected = "given with confirm=true where it names a test token";
+        return Err(ApiError::invalid("payment_method_data", expected));
     }
-    let automatic = take_methods(params)?;
     Ok(Asked {
         money,
-        capture_method,
-        confirm,
+        capture_method: asked.capture_method.map_or(CaptureMethod::Automatic, CaptureMethod::from),
+        confirm: asked.confirm,
         card,
-        customer: params.text("customer")?,
-        description: params.text("description")?,
-        receipt_email: params.text("receipt_email")?.as_deref().map(mask::email),
-        metadata: new_metadata(params.metadata()?)?,
-        automatic,
-        expand: expansions(params, "", EXPANDABLE)?,
+        customer: asked.customer.map(|id| id.0),
+        description: asked.description.map(Text::into_string),
+        receipt_email: asked.receipt_email.as_deref().map(mask::email),
+        automatic: automatic(asked.automatic_payment_methods.as_ref(), asked.payment_method_types.as_deref())?,
+        metadata: asked.metadata.of_new()?,
     })
 }
 
-/// `payment_method_types[]` can only be `card`; `automatic_payment_methods[enabled]` leaves it to us.
-fn take_methods(params: &mut Params) -> ApiResult<bool> {
-    let types = params.texts("payment_method_types")?;
-    if types.as_ref().is_some_and(|types| types.iter().any(|kind| kind != "card") || types.is_empty()) {
-        return Err(params.invalid_value("payment_method_types", "card"));
+/// Whether the methods are left to us.
+fn automatic(automatic: Option<&Automatic>, types: Option<&[MethodType]>) -> ApiResult<bool> {
+    if types.is_some_and(<[MethodType]>::is_empty) {
+        return Err(ApiError::invalid("payment_method_types", "at least one type"));
     }
-    let Some(mut automatic) = params.object("automatic_payment_methods")? else { return Ok(types.is_none()) };
-    let enabled = automatic.boolean("enabled")?.ok_or_else(|| automatic.missing_value("enabled"))?;
-    automatic.choice("allow_redirects", &[("always", ()), ("never", ())])?;
-    automatic.finish()?;
-    if enabled && types.is_some() {
-        return Err(params.invalid_value("payment_method_types", "left out where automatic_payment_methods is enabled"));
+    match automatic {
+        Some(automatic) if automatic.enabled && types.is_some() => {
+            let expected = "left out where automatic_payment_methods is enabled";
+            Err(ApiError::invalid("payment_method_types", expected))
+        }
+        Some(automatic) => Ok(automatic.enabled),
+        None => Ok(types.is_none()),
     }
-    Ok(enabled)
-}
-
-/// The merchant's customer of this id.
-pub(super) async fn find_customer(context: &Context, id: Option<&str>) -> ApiResult<Option<CustomerId>> {
-    let Some(id) = id else { return Ok(None) };
-    let missing = || ApiError::missing("customer", "customer");
-    let id = id.parse().map_err(|_| missing())?;
-    customers::find(&mut *context.db().await?, context.tenant(), id).await?.ok_or_else(missing)?;
-    Ok(Some(id))
 }
 
 fn new_intent(
@@ -135,7 +187,7 @@ fn new_intent(
     named: Option<&(NamedCard, Card)>,
 ) -> Intent {
     Intent {
-        id: context.ids().payment_intent(),
+        id: context.ids().one(),
         progress: Progress::new(asked.money.amount_minor, asked.capture_method, named.is_some()),
         currency: asked.money.currency_code(),
         card: named.map(|(named, _)| *named),
@@ -153,16 +205,30 @@ fn new_intent(
 }
 
 /// Writes the payment down, or meets the one that an earlier run of this request wrote.
-async fn insert(context: &Context, intent: Intent) -> ApiResult<Intent> {
+async fn insert(context: &Context, intent: Intent, card: Option<&Card>) -> ApiResult<PaymentIntent> {
     let tenant = context.tenant();
     let mut tx = context.begin().await?;
     if payment_intents::insert(&mut tx, tenant, &intent).await? {
-        let entries = [Entry { amount_minor: Some(intent.progress.amount), ..Entry::of("created") }];
-        timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), intent.created_at, &entries).await?;
+        let shown = payment_intent(tenant, &intent, card);
+        created(&mut tx, context, &intent, &shown).await?;
         tx.commit().await?;
-        return Ok(intent);
+        return Ok(shown);
     }
     drop(tx);
     let met = payment_intents::find(&mut *context.db().await?, tenant, intent.id).await?;
-    met.ok_or_else(|| ApiError::internal("a payment that is there and isn't"))
+    let met = met.ok_or_else(|| ApiError::internal("a payment that is there and isn't"))?;
+    render_one(context, &met, None).await
+}
+
+/// What is written beside a new payment.
+pub(super) async fn created(
+    conn: &mut PgConnection,
+    context: &Context,
+    intent: &Intent,
+    shown: &PaymentIntent,
+) -> ApiResult<()> {
+    let (tenant, at) = (context.tenant(), intent.created_at);
+    let entries = [Entry { amount_minor: Some(intent.progress.amount), ..Entry::of("created") }];
+    timeline::append(conn, tenant, intent.id, Some(context.request_id), at, &entries).await?;
+    events::tell(conn, &context.cause(), at, [Happened::to(shown, events::Kind::PaymentIntentCreated)?]).await
 }

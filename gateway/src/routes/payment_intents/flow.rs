@@ -1,7 +1,6 @@
 //! What confirm, capture, cancel and refund share: finding out whether an earlier run of the same request already made an
 //! attempt, and turning an attempt's end into an answer.
 
-use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::render_one;
@@ -10,7 +9,7 @@ use crate::domain::payment_intent::{Refusal, Status};
 use crate::edge::call::Context;
 use crate::error::{ApiError, ApiResult};
 use crate::money_path::{Carried, Ending};
-use crate::render::payment_intent::message_of;
+use crate::render::payment_intent::{PaymentIntent, message_of};
 use crate::request_ids::AttemptIds;
 use crate::store::attempts::{self, Attempt, State};
 use crate::store::cards::Card;
@@ -45,10 +44,10 @@ pub async fn next_attempt(context: &Context, conn: &mut PgConnection) -> ApiResu
 }
 
 /// The answer to a request whose attempt was carried out.
-pub async fn answer(context: &Context, carried: Carried, card: Option<Card>, expand: &[&str]) -> ApiResult<Value> {
+pub async fn answer(context: &Context, carried: Carried, card: Option<&Card>) -> ApiResult<PaymentIntent> {
     let Carried { intent, ending } = carried;
     match ending {
-        None | Some(Ending::Approved { .. }) => render_one(context, &intent, card, expand).await,
+        None | Some(Ending::Approved { .. }) => render_one(context, &intent, card).await,
         Some(Ending::Unsent(failure)) => Err(failure.into()),
         Some(Ending::Declined { decline_code, .. }) => {
             Err(declined(context, &intent, card, Some(decline_code.as_str())).await?)
@@ -58,9 +57,9 @@ pub async fn answer(context: &Context, carried: Carried, card: Option<Card>, exp
 }
 
 /// The answer to a request whose attempt an earlier run made.
-pub async fn answer_met(context: &Context, met: &Attempt, intent: &Intent, expand: &[&str]) -> ApiResult<Value> {
+pub async fn answer_met(context: &Context, met: &Attempt, intent: &Intent) -> ApiResult<PaymentIntent> {
     match met.state {
-        State::Unresolved | State::Approved | State::Unsent => render_one(context, intent, None, expand).await,
+        State::Unresolved | State::Approved | State::Unsent => render_one(context, intent, None).await,
         State::Declined | State::Reversed => {
             let code = intent.last_error.as_ref().and_then(|error| error.decline_code.clone());
             Err(declined(context, intent, None, code.as_deref()).await?)
@@ -72,13 +71,14 @@ pub async fn answer_met(context: &Context, met: &Attempt, intent: &Intent, expan
 async fn declined(
     context: &Context,
     intent: &Intent,
-    card: Option<Card>,
+    card: Option<&Card>,
     decline_code: Option<&str>,
 ) -> ApiResult<ApiError> {
     let code = decline_code.map_or(Code::ProcessingError, Code::of_decline);
     let message = intent.last_error.as_ref().map_or(code.message(), message_of);
     let charge = intent.latest_charge.filter(|_| decline_code.is_some()).map(|id| id.to_string());
-    let rendered = render_one(context, intent, card, &[]).await?;
+    let rendered = render_one(context, intent, card).await?;
+    let rendered = serde_json::to_value(rendered).map_err(ApiError::internal)?;
     let error = ApiError::with_message(code, message).about(charge, rendered);
     Ok(match decline_code {
         Some(decline_code) => error.declined_for(decline_code),

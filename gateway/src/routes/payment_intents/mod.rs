@@ -5,33 +5,69 @@ pub mod capture;
 pub mod confirm;
 pub mod create;
 pub mod flow;
-pub mod list;
-pub mod retrieve;
 pub mod update;
 
-use axum::Router;
-use serde_json::Value;
+use kura_wire::ids::CustomerId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sqlx::PgConnection;
 
-use crate::app::App;
-use crate::edge::call::{Context, command, query};
-use crate::error::ApiResult;
-use crate::render::payment_intent::{Around, payment_intent};
-use crate::routes::charges;
+use crate::edge::call::Context;
+use crate::endpoint::list::{List, ListParams};
+use crate::endpoint::rights::Resource;
+use crate::endpoint::types::IdOf;
+use crate::endpoint::{Nothing, Routes};
+use crate::error::{ApiError, ApiResult};
+use crate::render::payment_intent::{PaymentIntent, payment_intent};
 use crate::store::cards::Card;
-use crate::store::payment_intents::Intent;
-use crate::store::{cards, charges as charge_store};
-
-/// What of a payment can be expanded.
-pub const EXPANDABLE: &[&str] = &["latest_charge", "payment_method"];
+use crate::store::payment_intents::{self, Intent, cursor};
+use crate::store::{Listed, Tenant, cards};
 
 /// Its routes.
-pub fn router() -> Router<App> {
-    Router::new()
-        .route("/v1/payment_intents", command(create::run).merge(query(list::run)))
-        .route("/v1/payment_intents/{id}", query(retrieve::run).merge(command(update::run)))
-        .route("/v1/payment_intents/{id}/confirm", command(confirm::run))
-        .route("/v1/payment_intents/{id}/capture", command(capture::run))
-        .route("/v1/payment_intents/{id}/cancel", command(cancel::run))
+pub fn routes() -> Routes {
+    Routes::of(Resource::PaymentIntents)
+        .post("/v1/payment_intents", "Create a payment", create::run)
+        .list("/v1/payment_intents", "List payments", list)
+        .get("/v1/payment_intents/{id}", "Retrieve a payment", retrieve)
+        .post("/v1/payment_intents/{id}", "Update a payment", update::run)
+        .post("/v1/payment_intents/{id}/confirm", "Ask for the money", confirm::run)
+        .post("/v1/payment_intents/{id}/capture", "Take what was authorized", capture::run)
+        .post("/v1/payment_intents/{id}/cancel", "Call a payment off", cancel::run)
+}
+
+/// Which payments.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListIntents {
+    /// Of this customer.
+    customer: Option<IdOf<CustomerId>>,
+}
+
+async fn list(context: Context, asked: ListIntents, list: ListParams) -> ApiResult<List<PaymentIntent>> {
+    let place = async |id: String| Ok(find(&context, &id).await?.map(|intent| cursor(&intent)));
+    let page = list.page(place).await?;
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let found = payment_intents::list(&mut db, tenant, asked.customer.map(|id| id.0), &page).await?;
+    let items = render_all(&mut db, tenant, &found.items).await?;
+    Ok(List::new("/v1/payment_intents", Listed { items, has_more: found.has_more }))
+}
+
+async fn retrieve(context: Context, _: Nothing) -> ApiResult<PaymentIntent> {
+    by_id(&context, context.raw_id()).await
+}
+
+/// The payment of this id, as the API shows it.
+///
+/// # Errors
+/// 404.
+pub async fn by_id(context: &Context, id: &str) -> ApiResult<PaymentIntent> {
+    let intent = find(context, id).await?.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
+    render_one(context, &intent, None).await
+}
+
+async fn find(context: &Context, id: &str) -> ApiResult<Option<Intent>> {
+    let Ok(id) = id.parse() else { return Ok(None) };
+    Ok(payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?)
 }
 
 /// The record of the card that a payment shows: the named one, else the one that failed.
@@ -39,50 +75,37 @@ fn shown_record(intent: &Intent) -> Option<[u8; 16]> {
     intent.card.map(|card| card.record).or_else(|| intent.last_error.as_ref().map(|error| error.record))
 }
 
-/// A payment, with its card (looked up unless it is at hand) and what is to be expanded.
-pub async fn render_one(
-    context: &Context,
-    intent: &Intent,
-    at_hand: Option<Card>,
-    expand: &[&str],
-) -> ApiResult<Value> {
-    let at_hand = at_hand.filter(|card| Some(card.record) == shown_record(intent));
-    let rendered = render_some(context, std::slice::from_ref(intent), at_hand, expand).await?;
-    Ok(rendered.into_iter().next().unwrap_or_default())
+/// A payment with its card, which is looked up unless it is at hand.
+///
+/// # Errors
+/// The database's.
+pub async fn render_one(context: &Context, intent: &Intent, at_hand: Option<&Card>) -> ApiResult<PaymentIntent> {
+    let (tenant, record) = (context.tenant(), shown_record(intent));
+    match at_hand.filter(|card| Some(card.record) == record) {
+        None if record.is_some() => render_in(&mut *context.db().await?, tenant, intent).await,
+        card => Ok(payment_intent(tenant, intent, card)),
+    }
 }
 
-/// Payments, with one look-up for all cards and one for all charges.
-pub async fn render_some(
-    context: &Context,
-    intents: &[Intent],
-    at_hand: Option<Card>,
-    expand: &[&str],
-) -> ApiResult<Vec<Value>> {
-    let (mut db, tenant) = (context.db().await?, context.tenant());
-    let known: Vec<Card> = match at_hand {
-        Some(card) => vec![card],
-        None => {
-            let records: Vec<[u8; 16]> = intents.iter().filter_map(shown_record).collect();
-            cards::find_many(&mut db, tenant, &records).await?
-        }
+/// A payment with its card, within a transaction.
+///
+/// # Errors
+/// The database's.
+pub async fn render_in(conn: &mut PgConnection, tenant: Tenant, intent: &Intent) -> ApiResult<PaymentIntent> {
+    let card = match shown_record(intent) {
+        Some(record) => cards::find(conn, tenant, record).await?,
+        None => None,
     };
-    let expanded = if expand.contains(&"latest_charge") {
-        let ids: Vec<_> = intents.iter().filter_map(|intent| intent.latest_charge).collect();
-        let found = charge_store::find_many(&mut db, tenant, &ids).await?;
-        let rendered = charges::render_all(context, &found).await?;
-        found.into_iter().map(|charge| charge.id).zip(rendered).collect()
-    } else {
-        Vec::new()
-    };
+    Ok(payment_intent(tenant, intent, card.as_ref()))
+}
+
+/// Payments, with one look-up for all cards.
+async fn render_all(conn: &mut PgConnection, tenant: Tenant, intents: &[Intent]) -> ApiResult<Vec<PaymentIntent>> {
+    let records: Vec<[u8; 16]> = intents.iter().filter_map(shown_record).collect();
+    let known = cards::find_many(conn, tenant, &records).await?;
     let render = |intent: &Intent| {
         let record = shown_record(intent);
-        let card = known.iter().find(|card| Some(card.record) == record).cloned();
-        let charge =
-            expanded.iter().find(|(id, _)| Some(*id) == intent.latest_charge).map(|(_, charge)| charge.clone());
-        let method = (expand.contains(&"payment_method") && intent.card.is_some())
-            .then(|| card.as_ref().map(|card| crate::render::card::payment_method(tenant, card)))
-            .flatten();
-        payment_intent(tenant, intent, &Around { card, latest_charge: charge, payment_method: method })
+        payment_intent(tenant, intent, known.iter().find(|card| Some(card.record) == record))
     };
     Ok(intents.iter().map(render).collect())
 }

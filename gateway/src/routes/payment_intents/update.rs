@@ -1,63 +1,90 @@
 //! `POST /v1/payment_intents/{id}`: metadata and description at any time; amount, card and customer before confirmation.
 
 use kura_platform::clock;
-use serde_json::Value;
+use kura_wire::ids::CustomerId;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::confirm::check_owner;
-use super::create::find_customer;
 use super::flow::refused;
-use super::{EXPANDABLE, render_one};
+use super::render_in;
 use crate::domain::mask;
 use crate::domain::payment_intent::{Event, Refusal};
 use crate::edge::call::Context;
-use crate::edge::params::{MetadataChange, Params};
+use crate::endpoint::types::{Amount, IdOf, Metadata, Patch, Text};
 use crate::error::{ApiError, ApiResult};
-use crate::routes::lists::expansions;
+use crate::render::payment_intent::PaymentIntent;
+use crate::routes::payment_methods::customers::existing;
 use crate::routes::payment_methods::naming;
 use crate::store::cards::Card;
 use crate::store::payment_intents::{self, Intent, NamedCard};
 use crate::store::timeline::{self, Entry};
-use kura_wire::ids::CustomerId;
 
 /// What is to change.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateIntent {
+    /// Minor units.
+    amount: Option<Amount>,
+    /// Who pays.
+    customer: Option<IdOf<CustomerId>>,
+    /// Your words.
+    #[serde(default)]
+    description: Patch<Text>,
+    /// Your data.
+    #[serde(default)]
+    metadata: Metadata,
+    /// `pm_…`.
+    payment_method: Option<Text<255>>,
+    /// A new payment method.
+    payment_method_data: Option<naming::MethodData>,
+    /// Comes back masked.
+    #[serde(default)]
+    receipt_email: Patch<Text>,
+}
+
+/// What is to change, looked up.
 struct Change {
     amount: Option<i64>,
     customer: Option<CustomerId>,
     card: Option<(NamedCard, Card)>,
-    description: Option<String>,
-    receipt_email: Option<String>,
-    metadata: Option<MetadataChange>,
+    description: Patch<String>,
+    receipt_email: Patch<String>,
+    metadata: Metadata,
 }
 
 /// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
-    let amount = params.amount("amount")?;
-    let name = naming::take(&mut params, context.tenant().livemode())?;
-    let customer = params.text("customer")?;
-    let description = params.text_or_empty("description")?;
-    let receipt_email = params.text_or_empty("receipt_email")?;
-    let metadata = params.metadata()?;
-    let expand = expansions(&mut params, "", EXPANDABLE)?;
-    params.finish()?;
-
+pub async fn run(context: Context, asked: UpdateIntent) -> ApiResult<PaymentIntent> {
+    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data.as_ref());
+    let name = naming::named(saved, data, context.tenant().livemode())?;
     let id = context.id("payment_intent")?;
-    let customer = find_customer(&context, customer.as_deref()).await?;
+    let customer = match asked.customer {
+        Some(id) => Some(existing(&context, id.0).await?),
+        None => None,
+    };
     let card = match name {
         Some(name) => Some(naming::find(&context, &name).await?),
         None => None,
     };
-    let shown = card.as_ref().map(|(_, card)| card.clone());
-    let change = Change { amount, customer, card, description, receipt_email, metadata };
+    let change = Change {
+        amount: asked.amount.map(|amount| amount.0),
+        customer,
+        card,
+        description: asked.description.map(Text::into_string),
+        receipt_email: asked.receipt_email.map(|email| mask::email(&email)),
+        metadata: asked.metadata,
+    };
 
+    let tenant = context.tenant();
     let mut tx = context.begin().await?;
-    let intent = payment_intents::lock(&mut tx, context.tenant(), id).await?;
+    let intent = payment_intents::lock(&mut tx, tenant, id).await?;
+    let entries = [Entry { amount_minor: change.amount, ..Entry::of("updated") }];
     let intent = change.apply(intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?)?;
-    payment_intents::update(&mut tx, context.tenant(), &intent).await?;
-    let entries = [Entry { amount_minor: amount, ..Entry::of("updated") }];
-    timeline::append(&mut tx, context.tenant(), id, Some(context.request_id), clock::now(), &entries).await?;
+    payment_intents::update(&mut tx, tenant, &intent).await?;
+    timeline::append(&mut tx, tenant, id, Some(context.request_id), clock::now(), &entries).await?;
+    let shown = render_in(&mut tx, tenant, &intent).await?;
     tx.commit().await?;
-
-    render_one(&context, &intent, shown, &expand).await
+    Ok(shown)
 }
 
 impl Change {
@@ -74,16 +101,9 @@ impl Change {
             intent.progress = intent.progress.after(Event::NameCard).map_err(ApiError::internal)?;
         }
         check_owner(&intent, self.card.as_ref())?;
-        let unless_empty = |text: String| (!text.is_empty()).then_some(text);
-        if let Some(description) = self.description {
-            intent.description = unless_empty(description);
-        }
-        if let Some(email) = self.receipt_email {
-            intent.receipt_email = unless_empty(email).as_deref().map(mask::email);
-        }
-        if let Some(metadata) = self.metadata {
-            intent.metadata = metadata.apply(std::mem::take(&mut intent.metadata))?;
-        }
+        intent.description = self.description.apply(intent.description);
+        intent.receipt_email = self.receipt_email.apply(intent.receipt_email);
+        intent.metadata = self.metadata.apply(std::mem::take(&mut intent.metadata))?;
         Ok(intent)
     }
 }

@@ -3,23 +3,35 @@
 use kura_platform::clock;
 use kura_wire::ids::TokenUse;
 use kura_wire::vault::Attach;
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::naming::{self, CardName};
+use super::naming::{self, CardOfToken, MethodType};
 use crate::codes::Code;
 use crate::edge::call::Context;
-use crate::edge::params::{Params, new_metadata};
+use crate::endpoint::types::Metadata;
 use crate::error::{ApiError, ApiResult};
 use crate::render;
 use crate::store::cards;
 
-/// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
-    params.choice("type", &[("card", ())])?.ok_or_else(|| params.missing_value("type"))?;
-    let name = naming::take_token(&mut params, context.tenant().livemode(), "card[token]")?;
-    let metadata = new_metadata(params.metadata()?)?;
-    params.finish()?;
+/// A card to be saved.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateMethod {
+    /// `card`.
+    #[serde(rename = "type")]
+    _kind: MethodType,
+    /// Its token.
+    card: CardOfToken,
+    /// Your data.
+    #[serde(default)]
+    metadata: Metadata,
+}
 
+/// Runs it.
+pub async fn run(context: Context, asked: CreateMethod) -> ApiResult<render::card::PaymentMethod> {
+    let name = asked.card.name(context.tenant().livemode(), "card[token]")?;
+    let metadata = asked.metadata.of_new()?;
     let tenant = context.tenant();
     let (named, card) = naming::find(&context, &name).await?;
     let saved_before = card.saved_at.is_some() && !context.first_run;
@@ -38,15 +50,4 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
     }
     let card = cards::find(&mut db, tenant, named.record).await?;
     Ok(render::card::payment_method(tenant, &card.ok_or_else(|| ApiError::internal("a saved card is gone"))?))
-}
-
-/// The saved card of the path.
-///
-/// # Errors
-/// 404.
-pub(super) async fn of_path(context: &Context) -> ApiResult<(CardName, cards::Card)> {
-    let livemode = context.tenant().livemode();
-    let name = CardName::parse(context.raw_id(), TokenUse::Multi, livemode, "payment_method")?;
-    let (_, card) = naming::find(context, &name).await?;
-    Ok((name, card))
 }

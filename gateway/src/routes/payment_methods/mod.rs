@@ -1,22 +1,82 @@
 //! `/v1/payment_methods`, and how a payment names its card.
 
-pub mod attach;
 pub mod create;
-pub mod detach;
-pub mod list;
+pub mod customers;
 pub mod naming;
-pub mod retrieve;
 
-use axum::Router;
+use kura_wire::ids::{CardToken, CustomerId, TokenUse};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use crate::app::App;
-use crate::edge::call::{command, query};
+use crate::edge::call::Context;
+use crate::endpoint::list::{List, ListParams};
+use crate::endpoint::rights::Resource;
+use crate::endpoint::types::IdOf;
+use crate::endpoint::{Nothing, Routes};
+use crate::error::{ApiError, ApiResult};
+use crate::render;
+use crate::render::card::PaymentMethod;
+use crate::store::{Listed, cards};
 
 /// Its routes.
-pub fn router() -> Router<App> {
-    Router::new()
-        .route("/v1/payment_methods", command(create::run).merge(query(list::run)))
-        .route("/v1/payment_methods/{id}", query(retrieve::run))
-        .route("/v1/payment_methods/{id}/attach", command(attach::run))
-        .route("/v1/payment_methods/{id}/detach", command(detach::run))
+pub fn routes() -> Routes {
+    Routes::of(Resource::PaymentMethods)
+        .post("/v1/payment_methods", "Save a card", create::run)
+        .list("/v1/payment_methods", "List a customer's payment methods", list)
+        .get("/v1/payment_methods/{id}", "Retrieve a payment method", retrieve)
+        .post("/v1/payment_methods/{id}/attach", "Attach a payment method to a customer", customers::attach)
+        .post("/v1/payment_methods/{id}/detach", "Detach a payment method from its customer", customers::detach)
+}
+
+/// Which payment methods.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListMethods {
+    /// Whose.
+    customer: IdOf<CustomerId>,
+    /// Of which kind.
+    #[serde(default, rename = "type")]
+    _kind: Option<naming::MethodType>,
+}
+
+async fn list(context: Context, asked: ListMethods, list: ListParams) -> ApiResult<List<PaymentMethod>> {
+    let customer = customers::existing(&context, asked.customer.0).await?;
+    of_customer(&context, customer, list, "/v1/payment_methods".to_owned()).await
+}
+
+/// The page of a customer's payment methods, at this path.
+///
+/// # Errors
+/// 404 for a cursor that is none.
+pub async fn of_customer(
+    context: &Context,
+    customer: CustomerId,
+    list: ListParams,
+    path: String,
+) -> ApiResult<List<PaymentMethod>> {
+    let tenant = context.tenant();
+    let place = async |id: String| {
+        let Ok(token) = id.parse::<CardToken>() else { return Ok(None) };
+        Ok(cards::find(&mut *context.db().await?, tenant, token.record).await?.map(|card| cards::cursor(&card)))
+    };
+    let page = list.page(place).await?;
+    let found = cards::list(&mut *context.db().await?, tenant, customer, &page).await?;
+    let items = found.items.iter().map(|card| render::card::payment_method(tenant, card)).collect();
+    Ok(List::new(path, Listed { items, has_more: found.has_more }))
+}
+
+async fn retrieve(context: Context, _: Nothing) -> ApiResult<PaymentMethod> {
+    by_id(&context, context.raw_id()).await
+}
+
+/// The payment method of this id, as the API shows it. One that came with a payment and was never saved can be read too.
+///
+/// # Errors
+/// 404; the vault's for imported cards.
+pub async fn by_id(context: &Context, id: &str) -> ApiResult<PaymentMethod> {
+    let missing = || ApiError::missing("payment_method", "id");
+    let token: CardToken = id.parse().map_err(|_| missing())?;
+    let card = naming::find_or_adopt(context, token).await?;
+    let card = card.filter(|_| token.allows == TokenUse::Multi).ok_or_else(missing)?;
+    Ok(render::card::payment_method(context.tenant(), &card))
 }

@@ -4,10 +4,12 @@
 use kura_platform::clock;
 use kura_wire::ids::{CardToken, TokenUse};
 use kura_wire::vault::{Describe, TestCard, VaultErrorCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::codes::Code;
 use crate::edge::call::Context;
-use crate::edge::params::Params;
+use crate::endpoint::types::Text;
 use crate::error::{ApiError, ApiResult};
 use crate::store::cards::{self, Card};
 use crate::store::payment_intents::NamedCard;
@@ -59,37 +61,54 @@ fn missing(allows: TokenUse, param: &'static str) -> ApiError {
     }
 }
 
-/// Takes `payment_method` or `payment_method_data` from a payment's parameters.
-///
-/// # Errors
-/// 400 for both at once, or types other than `card`.
-pub fn take(params: &mut Params, livemode: bool) -> ApiResult<Option<CardName>> {
-    let saved = params.text("payment_method")?;
-    let data = params.object("payment_method_data")?;
-    match (saved, data) {
-        (None, None) => Ok(None),
-        (Some(text), None) => CardName::parse(&text, TokenUse::Multi, livemode, "payment_method").map(Some),
-        (None, Some(mut data)) => {
-            data.choice("type", &[("card", ())])?.ok_or_else(|| data.missing_value("type"))?;
-            let name = take_token(&mut data, livemode, "payment_method_data[card][token]")?;
-            data.finish()?;
-            Ok(Some(name))
-        }
-        (Some(_), Some(_)) => {
-            Err(params.invalid_value("payment_method_data", "left out where payment_method is given"))
-        }
+/// A kind of payment method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodType {
+    /// A card.
+    Card,
+}
+
+/// A new payment method, for one payment.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MethodData {
+    /// `card`.
+    #[serde(rename = "type")]
+    _kind: MethodType,
+    /// Its token.
+    card: CardOfToken,
+}
+
+/// A card by its token.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CardOfToken {
+    /// `tok_…`, from the card fields.
+    token: Text<255>,
+}
+
+impl CardOfToken {
+    /// The card's name.
+    ///
+    /// # Errors
+    /// 404 for what is no token.
+    pub fn name(&self, livemode: bool, param: &'static str) -> ApiResult<CardName> {
+        CardName::parse(&self.token, TokenUse::Single, livemode, param)
     }
 }
 
-/// Takes `card[token]`.
+/// The card that a payment names, by `payment_method` or by `payment_method_data`.
 ///
 /// # Errors
-/// 400 when it is missing.
-pub fn take_token(params: &mut Params, livemode: bool, param: &'static str) -> ApiResult<CardName> {
-    let mut card = params.required_object("card")?;
-    let text = card.required_text("token")?;
-    card.finish()?;
-    CardName::parse(&text, TokenUse::Single, livemode, param)
+/// 400 for both at once, 404 for what is no card's name.
+pub fn named(saved: Option<&str>, data: Option<&MethodData>, livemode: bool) -> ApiResult<Option<CardName>> {
+    match (saved, data) {
+        (None, None) => Ok(None),
+        (Some(text), None) => CardName::parse(text, TokenUse::Multi, livemode, "payment_method").map(Some),
+        (None, Some(data)) => data.card.name(livemode, "payment_method_data[card][token]").map(Some),
+        (Some(_), Some(_)) => Err(ApiError::invalid("payment_method_data", "left out where payment_method is given")),
+    }
 }
 
 /// The card behind a name.

@@ -2,13 +2,16 @@
 
 use kura_platform::clock;
 use kura_wire::ids::{ChargeId, PaymentIntentId};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::codes::Code;
 use crate::domain::payment_intent::{Event, Refusal};
 use crate::edge::call::Context;
-use crate::edge::params::{Params, new_metadata};
+use crate::endpoint::types::{Amount, IdOf, Metadata};
 use crate::error::{ApiError, ApiResult};
+use crate::events::{self, Happened};
 use crate::money_path::{self, Ending};
 use crate::render;
 use crate::routes::payment_intents::flow::{NextAttempt, next_attempt};
@@ -16,12 +19,45 @@ use crate::store::attempts::{Attempt, Kind, State};
 use crate::store::charges::{self, Charge};
 use crate::store::payment_intents::{self, Intent};
 use crate::store::refunds::{self, Refund};
-use crate::store::{timeline};
-
-const REASONS: &[(&str, &str)] =
-    &[("duplicate", "duplicate"), ("fraudulent", "fraudulent"), ("requested_by_customer", "requested_by_customer")];
+use crate::store::timeline;
 
 /// What is asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateRefund {
+    /// Of this payment: its newest charge.
+    payment_intent: Option<IdOf<PaymentIntentId>>,
+    /// Of this charge.
+    charge: Option<IdOf<ChargeId>>,
+    /// Minor units; all that is left where it is left out.
+    amount: Option<Amount>,
+    /// Your reason.
+    reason: Option<Reason>,
+    /// Your data.
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// Why a merchant gives money back.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Reason {
+    Duplicate,
+    Fraudulent,
+    RequestedByCustomer,
+}
+
+impl Reason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::Fraudulent => "fraudulent",
+            Self::RequestedByCustomer => "requested_by_customer",
+        }
+    }
+}
+
+/// What is asked for, checked.
 struct Asked {
     intent: Option<PaymentIntentId>,
     charge: Option<ChargeId>,
@@ -31,17 +67,25 @@ struct Asked {
 }
 
 /// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
-    let asked = extract(&mut params)?;
-    params.finish()?;
-
+pub async fn run(context: Context, asked: CreateRefund) -> ApiResult<render::refund::Refund> {
+    if asked.payment_intent.is_none() && asked.charge.is_none() {
+        let message = "One of the following params should be provided: payment_intent or charge.";
+        return Err(ApiError::with_message(Code::ParameterMissing, message).on("payment_intent"));
+    }
+    let asked = Asked {
+        intent: asked.payment_intent.map(|id| id.0),
+        charge: asked.charge.map(|id| id.0),
+        amount: asked.amount.map(|amount| amount.0),
+        reason: asked.reason.map(Reason::as_str),
+        metadata: asked.metadata.of_new()?,
+    };
     let charge = find_charge(&context, &asked).await?;
     let (refund, attempt, intent) = match start(&context, &asked, &charge).await? {
         Started::Met(refund) => return Ok(render::refund::refund(&refund)),
         Started::Fresh(fresh) => *fresh,
     };
     let carried =
-        money_path::carry_out(&context.app, context.vault_context(), context.tenant(), &attempt, None, intent).await?;
+        money_path::carry_out(&context.app, &context.cause(), context.vault_context(), &attempt, None, intent).await?;
     if let Some(Ending::Unsent(failure)) = carried.ending {
         return Err(failure.into());
     }
@@ -50,24 +94,6 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
         None => None,
     };
     Ok(render::refund::refund(&settled.unwrap_or(refund)))
-}
-
-fn extract(params: &mut Params) -> ApiResult<Asked> {
-    let intent = params.text("payment_intent")?;
-    let charge = params.text("charge")?;
-    if intent.is_none() && charge.is_none() {
-        let message = "One of the following params should be provided: payment_intent or charge.";
-        return Err(ApiError::with_message(Code::ParameterMissing, message).on("payment_intent"));
-    }
-    let intent = intent.map(|id| id.parse().map_err(|_| ApiError::missing("payment_intent", "payment_intent")));
-    let charge = charge.map(|id| id.parse().map_err(|_| ApiError::missing("charge", "charge")));
-    Ok(Asked {
-        intent: intent.transpose()?,
-        charge: charge.transpose()?,
-        amount: params.amount("amount")?,
-        reason: params.choice("reason", REASONS)?,
-        metadata: new_metadata(params.metadata()?)?,
-    })
 }
 
 /// The charge that is meant, by its own id or as the payment's newest.
@@ -149,6 +175,8 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
     payment_intents::update(&mut tx, tenant, &intent).await?;
     let entries = [money_path::entry("refunding", &attempt, asked.reason)];
     timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), at, &entries).await?;
+    let told = Happened::to(&render::refund::refund(&refund), events::Kind::RefundCreated)?;
+    events::tell(&mut tx, &context.cause(), at, [told]).await?;
     tx.commit().await?;
     Ok(Started::Fresh(Box::new((refund, attempt, intent))))
 }

@@ -1,14 +1,19 @@
 //! `POST /v1/tokens`: a sealed box from the card fields becomes a single-use token. The one call for publishable keys.
 
+use std::borrow::Cow;
+
 use kura_platform::clock;
 use kura_wire::sealed_box::{MAX_CIPHERTEXT_LEN, SealedBox};
 use kura_wire::vault::{Tokenize, VaultErrorCode};
-use serde_json::{Map, Value};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use serde_json::Map;
 
 use crate::codes::Code;
 use crate::edge::auth::AuthenticatedMerchant;
 use crate::edge::call::Context;
-use crate::edge::params::Params;
+use crate::endpoint::read::refuse_as;
+use crate::endpoint::types::Text;
 use crate::error::{ApiError, ApiResult};
 use crate::render;
 use crate::store::cards::{self, Card};
@@ -17,11 +22,83 @@ use crate::vault_client::VaultFailure;
 /// Letters of base64 that the longest ciphertext has.
 const MAX_CIPHERTEXT_LETTERS: usize = MAX_CIPHERTEXT_LEN.div_ceil(3) * 4;
 
-/// Runs it.
-pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
-    let sealed = sealed_box(&mut params)?;
-    params.finish()?;
+/// A card for a token.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateToken {
+    /// The card.
+    card: SealedCard,
+}
 
+/// A card, sealed in the shopper's browser.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SealedCard {
+    /// What kura.js made of the card.
+    sealed_box: Sealed,
+}
+
+/// What kura.js made of the card.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    /// Of the vault's key.
+    key_id: Letters<64>,
+    /// HPKE's encapsulated key (RFC 9180), base64url.
+    enc: Letters<128>,
+    /// Base64url.
+    ciphertext: Letters<MAX_CIPHERTEXT_LETTERS>,
+    /// The page's.
+    origin: Text<255>,
+    /// Unix milliseconds.
+    sealed_at_ms: i64,
+}
+
+/// Letters of base64url.
+#[derive(Debug)]
+struct Letters<const MAX: usize>(String);
+
+impl<'de, const MAX: usize> Deserialize<'de> for Letters<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::<4096>::deserialize(deserializer)?;
+        let base64url = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        if base64url && text.len() <= MAX {
+            Ok(Self(text.into_string()))
+        } else {
+            Err(refuse_as(Code::SealedBoxInvalid))
+        }
+    }
+}
+
+impl<const MAX: usize> JsonSchema for Letters<MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Letters{MAX}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX, "pattern": "^[A-Za-z0-9_-]+$" })
+    }
+}
+
+impl From<Sealed> for SealedBox {
+    fn from(sent: Sealed) -> Self {
+        Self {
+            key_id: sent.key_id.0,
+            enc: sent.enc.0,
+            ciphertext: sent.ciphertext.0,
+            origin: sent.origin.into_string(),
+            sealed_at_ms: sent.sealed_at_ms,
+        }
+    }
+}
+
+/// Runs it.
+pub async fn run(context: Context, asked: CreateToken) -> ApiResult<render::card::Token> {
+    let sealed = SealedBox::from(asked.card.sealed_box);
     check_origins(&context.merchant, context.origin.as_deref(), &context.app.public_origin, &sealed.origin)?;
     let publishable_key =
         context.merchant.publishable_key().ok_or_else(|| ApiError::new(Code::PublishableKeyRequired))?;
@@ -55,25 +132,6 @@ pub async fn run(context: Context, mut params: Params) -> ApiResult<Value> {
         charged_at: None,
     };
     Ok(render::card::token(context.tenant(), &card))
-}
-
-fn sealed_box(params: &mut Params) -> ApiResult<SealedBox> {
-    let mut card = params.required_object("card")?;
-    let mut sealed = card.required_object("sealed_box")?;
-    let mut letters = |name: &str, most: usize| -> ApiResult<String> {
-        let text = sealed.required_text_within(name, 4096)?;
-        let base64url = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        let sealed_box_invalid = || ApiError::new(Code::SealedBoxInvalid).on(sealed.name_of(name));
-        if base64url && text.len() <= most { Ok(text) } else { Err(sealed_box_invalid()) }
-    };
-    let key_id = letters("key_id", 64)?;
-    let enc = letters("enc", 128)?;
-    let ciphertext = letters("ciphertext", MAX_CIPHERTEXT_LETTERS)?;
-    let origin = sealed.required_text_within("origin", 255)?;
-    let sealed_at_ms = sealed.required_integer("sealed_at_ms")?;
-    sealed.finish()?;
-    card.finish()?;
-    Ok(SealedBox { key_id, enc, ciphertext, origin, sealed_at_ms })
 }
 
 /// The page that the box names must be one of the key's, and the sender must be our own iframe.
