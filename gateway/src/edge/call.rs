@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http_body_util::BodyExt;
 use kura_wire::ids::RequestId;
+use kura_wire::vault::CvcRule;
 use serde_json::{Map, Value};
 use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Transaction};
@@ -24,11 +25,12 @@ use super::{body, pan_guard};
 use crate::api_key::KeyKind;
 use crate::app::App;
 use crate::codes::Code;
-use crate::endpoint::rights::{KeyRule, Right};
+use crate::endpoint::rights::{Access, KeyRule, Resource, Right};
 use crate::error::{ApiError, ApiResult};
 use crate::events::Cause;
-use crate::request_ids::RequestIds;
+use crate::request_ids::{RequestIds, SEED_LEN};
 use crate::store::Tenant;
+use crate::store::cards::Card;
 use crate::store::idempotency::RowKey;
 
 /// What an endpoint does with a request: from a context and the tree of parameters to a JSON object.
@@ -52,8 +54,8 @@ where
 pub struct Context {
     /// The process's state.
     pub app: App,
-    /// Who asks.
-    pub merchant: AuthenticatedMerchant,
+    /// With which key; none in a worker's own work.
+    pub merchant: Option<AuthenticatedMerchant>,
     /// This request.
     pub request_id: RequestId,
     /// Its `Origin` header.
@@ -62,14 +64,49 @@ pub struct Context {
     pub idempotency_key: Option<String>,
     /// Nobody ran this request before. Otherwise some of what it makes may be there already.
     pub first_run: bool,
-    seed: [u8; crate::request_ids::SEED_LEN],
+    tenant: Tenant,
+    seed: [u8; SEED_LEN],
     path_ids: Vec<String>,
 }
 
 impl Context {
+    /// A worker's own work for a merchant, which nobody asked for: a renewal, a clock that was turned. The seed follows from
+    /// what is worked on, so a second run of the same work makes the same ids and meets what the first one made.
+    pub fn working(app: App, tenant: Tenant, seed: [u8; SEED_LEN]) -> Self {
+        Self {
+            app,
+            merchant: None,
+            request_id: RequestId::from_bytes(kura_platform::random::bytes()),
+            origin: None,
+            idempotency_key: None,
+            first_run: false,
+            tenant,
+            seed,
+            path_ids: Vec::new(),
+        }
+    }
+
     /// Whose data, in which mode.
     pub fn tenant(&self) -> Tenant {
-        self.merchant.tenant()
+        self.tenant
+    }
+
+    /// With which kind of key. Our own work is done as with a secret one.
+    fn scope(&self) -> KeyKind {
+        self.merchant.as_ref().map_or(KeyKind::Secret, AuthenticatedMerchant::kind)
+    }
+
+    /// May this be done?
+    ///
+    /// # Errors
+    /// 403 for a restricted key that was not given the right.
+    pub fn require(&self, resource: Resource, access: Access) -> ApiResult<()> {
+        self.merchant.as_ref().map_or(Ok(()), |merchant| merchant.require(resource, access))
+    }
+
+    /// What is to be done when no security code is at hand for this card. What nobody asked for goes on without.
+    pub fn cvc_rule(&self, card: &Card) -> CvcRule {
+        self.merchant.as_ref().map_or(CvcRule::Proceed, |merchant| merchant.cvc_rule(card))
     }
 
     /// The `{id}` of the path, parsed.
@@ -117,7 +154,11 @@ impl Context {
 
     /// On whose behalf things happen in this request.
     pub fn cause(&self) -> Cause {
-        Cause { tenant: self.tenant(), request: Some(self.request_id), idempotency_key: self.idempotency_key.clone() }
+        Cause {
+            tenant: self.tenant(),
+            request: self.merchant.as_ref().map(|_| self.request_id),
+            idempotency_key: self.idempotency_key.clone(),
+        }
     }
 
     /// For the vault.
@@ -138,7 +179,8 @@ async fn context(app: &App, parts: &Parts, path: &RawPathParams) -> ApiResult<Co
         parts.headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
     Ok(Context {
         app: app.clone(),
-        merchant,
+        tenant: merchant.tenant(),
+        merchant: Some(merchant),
         request_id: request_id.ok_or_else(|| ApiError::internal("a request without an id"))?,
         origin,
         idempotency_key: None,
@@ -148,11 +190,11 @@ async fn context(app: &App, parts: &Parts, path: &RawPathParams) -> ApiResult<Co
     })
 }
 
-fn require(merchant: &AuthenticatedMerchant, right: Right) -> ApiResult<()> {
-    match (merchant.kind(), right.key) {
+fn require(context: &Context, right: Right) -> ApiResult<()> {
+    match (context.scope(), right.key) {
         (KeyKind::Publishable, KeyRule::Secret) => Err(ApiError::new(Code::SecretKeyRequired)),
         (KeyKind::Secret, KeyRule::Publishable) => Err(ApiError::new(Code::PublishableKeyRequired)),
-        _ => Ok(()),
+        _ => context.require(right.resource, right.access),
     }
 }
 
@@ -178,7 +220,7 @@ async fn read(app: &App, right: Right, path: &RawPathParams, request: Request, w
     let (parts, _) = request.into_parts();
     let run = async {
         let context = context(app, &parts, path).await?;
-        require(&context.merchant, right)?;
+        require(&context, right)?;
         let tree = body::parse_form(parts.uri.query().unwrap_or_default().as_bytes())?;
         search(&tree)?;
         work.call(context, tree).await
@@ -200,7 +242,7 @@ struct Received {
 async fn receive(app: &App, right: Right, path: &RawPathParams, request: Request) -> ApiResult<Received> {
     let (parts, body) = request.into_parts();
     let context = context(app, &parts, path).await?;
-    require(&context.merchant, right)?;
+    require(&context, right)?;
     // The intake has read it; this can neither wait nor fail.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_else(|_| Bytes::new());
     let query = parts.uri.query().unwrap_or_default();
@@ -230,7 +272,7 @@ fn search(tree: &Map<String, Value>) -> ApiResult<()> {
 
 async fn run_command(received: Received, work: impl Work) -> Response {
     let (app, request_id) = (received.context.app.clone(), received.context.request_id);
-    let (tenant, scope) = (received.context.tenant(), received.context.merchant.kind());
+    let (tenant, scope) = (received.context.tenant(), received.context.scope());
     let key = received.key.clone();
     let done = tokio::spawn(async move {
         match received.key.clone() {
@@ -255,7 +297,7 @@ async fn run_command(received: Received, work: impl Work) -> Response {
 async fn run_once(received: Received, key: &str, work: impl Work) -> Response {
     let mut context = received.context;
     let app = context.app.clone();
-    let row = RowKey { tenant: context.tenant(), scope: context.merchant.kind(), key };
+    let row = RowKey { tenant: context.tenant(), scope: context.scope(), key };
     let request_id = context.request_id;
     let mut response = match idempotency::admit(&app, row, received.fingerprint, request_id).await {
         Err(error) => return error.into_response(),

@@ -376,3 +376,90 @@ impl JsonSchema for Metadata {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::read::read;
+    use super::*;
+    use serde_json::json;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sent {
+        amount: Option<Amount>,
+        currency: Option<CurrencyCode>,
+        at: Option<Moment>,
+        count: Option<Whole<1, 12>>,
+        name: Option<Text<5>>,
+        id: Option<IdOf<kura_wire::ids::CustomerId>>,
+        #[serde(default)]
+        note: Patch<Text<5>>,
+        #[serde(default)]
+        metadata: Metadata,
+    }
+
+    fn sent(value: Value) -> Result<Sent, Code> {
+        read(value.as_object().cloned().unwrap()).map_err(|error| error.code())
+    }
+
+    fn code(value: Value) -> Code {
+        sent(value).unwrap_err()
+    }
+
+    /// Amounts are whole, positive and below what can be charged; the other types have their bounds.
+    #[test]
+    fn values_have_their_bounds() {
+        assert_eq!(sent(json!({"amount": "99999999"})).unwrap().amount, Some(Amount(99_999_999)));
+        assert_eq!(code(json!({"amount": 0})), Code::AmountTooSmall);
+        assert_eq!(code(json!({"amount": -5})), Code::AmountTooSmall);
+        assert_eq!(code(json!({"amount": 100_000_000})), Code::AmountTooLarge);
+        assert_eq!(code(json!({"amount": "1.5"})), Code::ParameterInvalidInteger);
+        assert!(sent(json!({"currency": "JPY"})).unwrap().currency.is_some());
+        assert_eq!(code(json!({"currency": "xxx"})), Code::ParameterInvalid);
+        assert!(sent(json!({"at": "253402300799"})).unwrap().at.is_some());
+        assert_eq!(code(json!({"at": 253_402_300_800_i64})), Code::ParameterInvalid);
+        assert_eq!(sent(json!({"count": 12})).unwrap().count, Some(Whole(12)));
+        assert_eq!(
+            (code(json!({"count": 0})), code(json!({"count": 13}))),
+            (Code::ParameterInvalid, Code::ParameterInvalid)
+        );
+        assert_eq!(sent(json!({"name": "あいうえお"})).unwrap().name.as_deref(), Some("あいうえお"));
+        assert_eq!(code(json!({"name": "123456"})), Code::ParameterInvalid);
+        assert_eq!(code(json!({"name": ""})), Code::ParameterInvalidEmpty);
+        assert_eq!(code(json!({"id": "cus_1"})), Code::ResourceMissing);
+        assert!(sent(json!({"id": format!("cus_{}", "0".repeat(26))})).unwrap().id.is_some());
+    }
+
+    /// Absent keeps, empty clears, a value sets.
+    #[test]
+    fn a_patch_tells_absent_from_empty() {
+        let after = |value| sent(value).unwrap().note.map(Text::into_string).apply(Some("old".to_owned()));
+        assert_eq!(after(json!({})), Some("old".to_owned()));
+        assert_eq!(after(json!({"note": null})), Some("old".to_owned()));
+        assert_eq!(after(json!({"note": ""})), None);
+        assert_eq!(after(json!({"note": "new"})), Some("new".to_owned()));
+        assert_eq!(code(json!({"note": "too long"})), Code::ParameterInvalid);
+    }
+
+    /// Entries are merged; an empty one is removed, an empty whole clears; the limits are Stripe's.
+    #[test]
+    fn metadata_is_merged_within_limits() {
+        let before = json!({"a": "1", "b": "2"}).as_object().cloned().unwrap();
+        let after = |value| {
+            sent(json!({ "metadata": value }))
+                .and_then(|sent| sent.metadata.apply(before.clone()).map(Value::Object).map_err(|error| error.code()))
+        };
+        assert_eq!(after(json!({"b": "", "c": 3, "d": true})), Ok(json!({"a": "1", "c": "3", "d": "true"})));
+        assert_eq!(after(json!("")), Ok(json!({})));
+        assert_eq!(after(Value::Null), Ok(json!({"a": "1", "b": "2"})));
+        let many = |count: usize| (0..count).map(|n| (format!("k{n}"), json!("v"))).collect::<Map<String, Value>>();
+        assert!(after(many(48).into()).is_ok());
+        assert_eq!(after(many(49).into()), Err(Code::MetadataTooLarge));
+        assert_eq!(after(many(51).into()), Err(Code::MetadataTooLarge));
+        assert_eq!(after(json!({"k".repeat(41): "v"})), Err(Code::MetadataTooLarge));
+        assert_eq!(after(json!({"k[0]": "v"})), Err(Code::MetadataTooLarge));
+        assert_eq!(after(json!({"k": "v".repeat(501)})), Err(Code::MetadataTooLarge));
+        assert_eq!(after(json!({"k": {"deep": 1}})), Err(Code::ParameterInvalid));
+        assert_eq!(after(json!("text")), Err(Code::ParameterInvalid));
+    }
+}

@@ -22,7 +22,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         "re" => Resource::Refunds,
         _ => return Ok(None),
     };
-    context.merchant.require(resource, Access::Read)?;
+    context.require(resource, Access::Read)?;
     let object = match resource {
         Resource::Customers => json(customers::by_id(context, id).await?)?,
         Resource::Charges => json(charges::by_id(context, id).await?)?,

@@ -88,7 +88,7 @@ pub async fn confirm(context: &Context, target: Target, named: Option<(NamedCard
         Started::Fresh(attempt, intent, card) => (attempt, intent, card.0, card.1),
         Started::Changed => return Err(ApiError::internal("a payment whose card keeps changing")),
     };
-    let cvc = context.merchant.cvc_rule(&card);
+    let cvc = context.cvc_rule(&card);
     let charged = Charged { card, allows: named.allows, cvc };
     let carried =
         carry_out(&context.app, &context.cause(), context.vault_context(), &attempt, Some(&charged), *intent).await?;

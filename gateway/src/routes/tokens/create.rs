@@ -99,9 +99,9 @@ impl From<Sealed> for SealedBox {
 /// Runs it.
 pub async fn run(context: Context, asked: CreateToken) -> ApiResult<render::card::Token> {
     let sealed = SealedBox::from(asked.card.sealed_box);
-    check_origins(&context.merchant, context.origin.as_deref(), &context.app.public_origin, &sealed.origin)?;
-    let publishable_key =
-        context.merchant.publishable_key().ok_or_else(|| ApiError::new(Code::PublishableKeyRequired))?;
+    let merchant = context.merchant.as_ref().ok_or_else(|| ApiError::new(Code::PublishableKeyRequired))?;
+    check_origins(merchant, context.origin.as_deref(), &context.app.public_origin, &sealed.origin)?;
+    let publishable_key = merchant.publishable_key().ok_or_else(|| ApiError::new(Code::PublishableKeyRequired))?;
 
     let ask = Tokenize { context: context.vault_context(), publishable_key: publishable_key.to_owned(), sealed };
     let made = match context.app.vault.tokenize(&ask).await {
