@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use kura_platform::tls::{TlsConfig, TlsError};
 use kura_wire::ids::{CustomerId, NodeId};
-use kura_wire::payer::{FindCustomers, PATH_FIND_CUSTOMERS, PATH_STORE_CUSTOMER, StoreCustomer, StoredCustomer};
+use kura_wire::payer::{
+    EraseCustomer, ErasedCustomer, FindCustomers, PATH_ERASE_CUSTOMER, PATH_FIND_CUSTOMERS, PATH_STORE_CUSTOMER,
+    PATH_UPDATE_CUSTOMER, StoreCustomer, StoredCustomer, UpdateCustomer,
+};
 use kura_wire::sealed_box::{SignedKeySet, node_of_key};
 use kura_wire::vault::{
     Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE,
@@ -179,6 +182,22 @@ impl VaultClient {
     /// [`VaultFailure`].
     pub async fn store_customer(&self, ask: &StoreCustomer) -> Result<StoredCustomer, VaultFailure> {
         self.post(None, PATH_STORE_CUSTOMER, ask).await
+    }
+
+    /// Changes some of what is kept of a customer.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn update_customer(&self, ask: &UpdateCustomer) -> Result<StoredCustomer, VaultFailure> {
+        self.post(None, PATH_UPDATE_CUSTOMER, ask).await
+    }
+
+    /// Blanks what is kept of a customer, for good.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn erase_customer(&self, ask: &EraseCustomer) -> Result<ErasedCustomer, VaultFailure> {
+        self.post(None, PATH_ERASE_CUSTOMER, ask).await
     }
 
     /// The customers with an e-mail address, at most [`kura_wire::payer::MAX_FOUND`].

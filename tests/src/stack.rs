@@ -238,6 +238,11 @@ impl Stack {
         answer(Self::http().get(format!("{}{path}", self.run.gateway)).bearer_auth(key))
     }
 
+    /// Deletes over the merchants' API.
+    pub fn delete(&self, path: &str, key: &str) -> Answer {
+        answer(Self::http().delete(format!("{}{path}", self.run.gateway)).bearer_auth(key))
+    }
+
     /// Runs SQL as the superuser in the database `vault`, `gateway` or `admin`; gives rows as lines, columns split by `|`.
     ///
     /// # Panics

@@ -1,5 +1,5 @@
 //! Row-level security: what the gateway's roles see and change in its database, asked as those roles themselves.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use kura_tests::Stack;
 

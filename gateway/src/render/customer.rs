@@ -1,5 +1,6 @@
 //! Customers: of a payer only what may be seen again.
 
+use kura_wire::ids::{CustomerId, TokenUse};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -7,10 +8,12 @@ use serde_json::{Map, Value};
 use super::{nulls, unix, word};
 use crate::endpoint::expand::Expandable;
 use crate::store::Tenant;
+use crate::store::cards::Card;
 use crate::store::customers::Customer as Row;
 
 word!(CustomerWord, "customer");
-nulls!(Unused { address, currency, default_source, discount, shipping });
+nulls!(Unused { currency, default_source, discount, shipping });
+nulls!(UnusedAddress { city, country, line2, postal_code, state });
 nulls!(UnusedSettings { custom_fields, footer, rendering_options });
 
 /// A customer. Name, e-mail and telephone number are masked.
@@ -20,6 +23,8 @@ pub struct Customer {
     pub id: String,
     /// `customer`.
     pub object: CustomerWord,
+    /// Masked, as a whole, in `line1`.
+    pub address: Option<Address>,
     /// Always 0: there is no credit here.
     pub balance: i64,
     /// Unix seconds.
@@ -50,6 +55,43 @@ pub struct Customer {
     unused: Unused,
 }
 
+/// Where a customer lives, masked.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Address {
+    /// What may be seen of it.
+    pub line1: String,
+    #[serde(flatten)]
+    unused: UnusedAddress,
+}
+
+/// A customer, or what is left of one that was deleted.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Found {
+    /// There.
+    There(Box<Customer>),
+    /// Deleted.
+    Gone(Deleted),
+}
+
+/// What is left of a deleted customer.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Deleted {
+    /// `cus_…`.
+    pub id: String,
+    /// `customer`.
+    pub object: CustomerWord,
+    /// True.
+    pub deleted: bool,
+}
+
+impl Deleted {
+    /// Of this one.
+    pub fn of(id: CustomerId) -> Self {
+        Self { id: id.to_string(), object: CustomerWord::default(), deleted: true }
+    }
+}
+
 /// How a customer's invoices are paid.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct InvoiceSettings {
@@ -59,17 +101,30 @@ pub struct InvoiceSettings {
     unused: UnusedSettings,
 }
 
-/// As the API shows it.
-pub fn customer(tenant: Tenant, row: Row) -> Customer {
+/// As the API shows it, with the card that its invoices are paid with.
+pub fn found(tenant: Tenant, row: Row, default_card: Option<&Card>) -> Found {
+    if row.deleted_at.is_some() {
+        Found::Gone(Deleted::of(row.id))
+    } else {
+        Found::There(Box::new(customer(tenant, row, default_card)))
+    }
+}
+
+/// One that is there.
+pub fn customer(tenant: Tenant, row: Row, default_card: Option<&Card>) -> Customer {
     Customer {
         id: row.id.to_string(),
         object: CustomerWord::default(),
+        address: row.address.map(|line1| Address { line1, unused: UnusedAddress::default() }),
         balance: 0,
         created: unix(row.created_at),
         delinquent: false,
         description: row.description,
         email: row.email,
-        invoice_settings: InvoiceSettings::default(),
+        invoice_settings: InvoiceSettings {
+            default_payment_method: row.default_card.and(default_card).map(|card| card.token(TokenUse::Multi).into()),
+            unused: UnusedSettings::default(),
+        },
         livemode: tenant.livemode(),
         metadata: row.metadata,
         name: row.name,

@@ -37,6 +37,12 @@ const API: &[(&str, &str)] = &[
     ("POST", "/v1/customers"),
     ("GET", "/v1/customers"),
     ("GET", "/v1/customers/cus_1"),
+    ("POST", "/v1/customers/cus_1"),
+    ("DELETE", "/v1/customers/cus_1"),
+    ("GET", "/v1/customers/cus_1/payment_methods"),
+    ("GET", "/v1/customers/cus_1/payment_methods/pm_1"),
+    ("GET", "/v1/events"),
+    ("GET", "/v1/events/evt_1"),
 ];
 const PAGES: &[&str] = &[
     "/",

@@ -290,7 +290,7 @@ pub(crate) async fn mark_charged(
     Ok(())
 }
 
-/// Attaches a saved card that is nobody's; false when it is somebody's.
+/// Attaches a saved card that is nobody's; false when it is somebody's already.
 pub(crate) async fn attach(
     conn: Conn<'_>,
     tenant: Tenant,
@@ -301,7 +301,7 @@ pub(crate) async fn attach(
         "/* gateway cards::attach */
          UPDATE cards SET customer_id = $4
          WHERE merchant_id = $1 AND record = $2 AND livemode = $3 AND saved_at IS NOT NULL
-           AND (customer_id IS NULL OR customer_id = $4)",
+           AND customer_id IS NULL",
         tenant.id(),
         uuid(&record),
         tenant.livemode,
@@ -325,6 +325,26 @@ pub(crate) async fn detach(conn: Conn<'_>, tenant: Tenant, record: [u8; 16]) -> 
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Attaches all of a customer's cards to nobody; gives them as they were.
+pub(crate) async fn detach_all(conn: Conn<'_>, tenant: Tenant, customer: CustomerId) -> sqlx::Result<Vec<Card>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "/* gateway cards::detach_all */
+         UPDATE cards SET customer_id = NULL FROM cards AS before
+         WHERE cards.merchant_id = $1 AND cards.livemode = $2 AND cards.customer_id = $3
+           AND before.merchant_id = cards.merchant_id AND before.record = cards.record
+         RETURNING before.record, before.node, before.brand, before.bin, before.last_four, before.exp_month, before.exp_year,
+             before.fingerprint, before.token_used_at, before.saved_at, before.customer_id, before.metadata, before.created_at,
+             before.charged_at",
+        tenant.id(),
+        tenant.livemode,
+        uuid(customer.as_bytes()),
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Card::try_from).collect()
 }
 
 /// Where this one stands in lists.

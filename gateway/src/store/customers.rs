@@ -1,4 +1,4 @@
-//! Table `customers`. Of a payer's name, e-mail and telephone number only the masked form has a column.
+//! Table `customers`. Of a person's name, e-mail, telephone number and address only the masked form has a column.
 
 use kura_wire::ids::CustomerId;
 use serde_json::{Map, Value};
@@ -18,29 +18,78 @@ pub struct Customer {
     pub email: Option<String>,
     /// Masked.
     pub phone: Option<String>,
+    /// Masked.
+    pub address: Option<String>,
     /// The merchant's words.
     pub description: Option<String>,
     /// The merchant's data.
     pub metadata: Map<String, Value>,
+    /// The card that its invoices are paid with.
+    pub default_card: Option<[u8; 16]>,
     /// When it was made.
     pub created_at: OffsetDateTime,
+    /// When it was deleted.
+    pub deleted_at: Option<OffsetDateTime>,
+}
+
+struct Row {
+    id: Uuid,
+    name_masked: Option<String>,
+    email_masked: Option<String>,
+    phone_masked: Option<String>,
+    address_masked: Option<String>,
+    description: Option<String>,
+    metadata: Value,
+    default_card_record: Option<Uuid>,
+    created_at: OffsetDateTime,
+    deleted_at: Option<OffsetDateTime>,
+}
+
+impl From<Row> for Customer {
+    fn from(row: Row) -> Self {
+        Self {
+            id: CustomerId::from_bytes(row.id.into_bytes()),
+            name: row.name_masked,
+            email: row.email_masked,
+            phone: row.phone_masked,
+            address: row.address_masked,
+            description: row.description,
+            metadata: object(row.metadata),
+            default_card: row.default_card_record.map(Uuid::into_bytes),
+            created_at: row.created_at,
+            deleted_at: row.deleted_at,
+        }
+    }
+}
+
+macro_rules! select {
+    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $head + "SELECT id, name_masked, email_masked, phone_masked, address_masked, description, metadata,
+                default_card_record, created_at, deleted_at FROM customers " + $tail,
+            $($argument),*
+        )
+    };
 }
 
 /// Makes it; false when a first run of the same request did.
 pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, customer: &Customer) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "/* gateway customers::insert */
-         INSERT INTO customers
-             (merchant_id, id, livemode, name_masked, email_masked, phone_masked, description, metadata, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+         INSERT INTO customers (merchant_id, id, livemode, name_masked, email_masked, phone_masked, address_masked, description,
+             metadata, default_card_record, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
         tenant.id(),
         uuid(customer.id.as_bytes()),
         tenant.livemode,
         customer.name,
         customer.email,
         customer.phone,
+        customer.address,
         customer.description,
         Value::Object(customer.metadata.clone()),
+        customer.default_card.map(|record| uuid(&record)),
         customer.created_at,
     )
     .execute(conn)
@@ -48,27 +97,77 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, customer: &Customer) 
     Ok(done.rows_affected() == 1)
 }
 
-/// The merchant's customer of this id.
+/// The merchant's customer of this id, deleted or not.
 pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: CustomerId) -> sqlx::Result<Option<Customer>> {
-    let row = sqlx::query!(
-        "/* gateway customers::find */
-         SELECT name_masked, email_masked, phone_masked, description, metadata, created_at
-         FROM customers WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+    let row = select!(
+        "/* gateway customers::find */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
         tenant.id(),
         uuid(id.as_bytes()),
         tenant.livemode,
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| Customer {
-        id,
-        name: row.name_masked,
-        email: row.email_masked,
-        phone: row.phone_masked,
-        description: row.description,
-        metadata: object(row.metadata),
-        created_at: row.created_at,
-    }))
+    Ok(row.map(Customer::from))
+}
+
+/// The same, locked until the transaction ends.
+pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: CustomerId) -> sqlx::Result<Option<Customer>> {
+    let row = select!(
+        "/* gateway customers::lock */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3 FOR UPDATE",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(Customer::from))
+}
+
+/// Writes all that can change.
+pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, customer: &Customer) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway customers::update */
+         UPDATE customers SET name_masked = $4, email_masked = $5, phone_masked = $6, address_masked = $7, description = $8,
+             metadata = $9, default_card_record = $10, deleted_at = $11
+         WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(customer.id.as_bytes()),
+        tenant.livemode,
+        customer.name,
+        customer.email,
+        customer.phone,
+        customer.address,
+        customer.description,
+        Value::Object(customer.metadata.clone()),
+        customer.default_card.map(|record| uuid(&record)),
+        customer.deleted_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Its invoices are not paid with this card any more, if they were.
+pub(crate) async fn forget_default(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    id: CustomerId,
+    record: [u8; 16],
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway customers::forget_default */
+         UPDATE customers SET default_card_record = NULL
+         WHERE merchant_id = $1 AND id = $2 AND livemode = $3 AND default_card_record = $4",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+        uuid(&record),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// The merchant's customers, those of these ids only where some are given.
@@ -78,41 +177,46 @@ pub(crate) async fn list(
     among: Option<&[Uuid]>,
     page: &Page,
 ) -> sqlx::Result<Listed<Customer>> {
-    let ((after, after_id), (before, before_id)) = (page.after_parts(), page.before_parts());
-    let rows = sqlx::query!(
-        "/* gateway customers::list */
-         SELECT id, name_masked, email_masked, phone_masked, description, metadata, created_at
-         FROM customers
-         WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid[] IS NULL OR id = ANY($3))
-           AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-           AND ($6::timestamptz IS NULL OR (created_at, id) > ($6, $7::uuid))
-           AND ($8::timestamptz IS NULL OR created_at >= $8) AND ($9::timestamptz IS NULL OR created_at < $9)
-         ORDER BY CASE WHEN $10 THEN created_at END ASC, CASE WHEN $10 THEN id END ASC, created_at DESC, id DESC
-         LIMIT $11",
-        tenant.id(),
-        tenant.livemode,
-        among,
-        after,
-        after_id,
-        before,
-        before_id,
-        page.from,
-        page.until,
-        page.ascending(),
-        page.fetch(),
-    )
-    .fetch_all(conn)
-    .await?;
-    let customers = rows.into_iter().map(|row| Customer {
-        id: CustomerId::from_bytes(row.id.into_bytes()),
-        name: row.name_masked,
-        email: row.email_masked,
-        phone: row.phone_masked,
-        description: row.description,
-        metadata: object(row.metadata),
-        created_at: row.created_at,
-    });
-    Ok(page.close(customers.collect()))
+    let rows = if page.ascending() {
+        let (at, id) = page.before_parts();
+        select!(
+            "/* gateway customers::list ascending */ ",
+            "WHERE merchant_id = $1 AND livemode = $2 AND deleted_at IS NULL AND ($3::uuid[] IS NULL OR id = ANY($3))
+               AND (created_at, id) > ($4::timestamptz, $5::uuid)
+               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
+             ORDER BY created_at, id LIMIT $8",
+            tenant.id(),
+            tenant.livemode,
+            among,
+            at,
+            id,
+            page.from,
+            page.until,
+            page.fetch(),
+        )
+        .fetch_all(conn)
+        .await?
+    } else {
+        let (at, id) = page.after_parts();
+        select!(
+            "/* gateway customers::list */ ",
+            "WHERE merchant_id = $1 AND livemode = $2 AND deleted_at IS NULL AND ($3::uuid[] IS NULL OR id = ANY($3))
+               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
+               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
+             ORDER BY created_at DESC, id DESC LIMIT $8",
+            tenant.id(),
+            tenant.livemode,
+            among,
+            at,
+            id,
+            page.from,
+            page.until,
+            page.fetch(),
+        )
+        .fetch_all(conn)
+        .await?
+    };
+    Ok(page.close(rows.into_iter().map(Customer::from).collect()))
 }
 
 /// Where this one stands in lists.

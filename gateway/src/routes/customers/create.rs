@@ -1,17 +1,21 @@
-//! `POST /v1/customers`. Name, e-mail and telephone number go to the vault at once; what is kept here is their masked form,
-//! as the vault made it.
+//! `POST /v1/customers`.
 
 use kura_platform::clock;
-use kura_wire::ids::CustomerId;
+use kura_wire::ids::{CustomerId, TokenUse};
 use kura_wire::payer::{PersonFields, Personal, StoreCustomer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::person::{Address, fields};
+use crate::codes::Code;
 use crate::edge::call::Context;
 use crate::endpoint::types::{Metadata, Text};
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened};
 use crate::render;
+use crate::render::customer::Found;
+use crate::routes::payment_methods::naming::{self, CardName};
+use crate::store::cards::{self, Card};
 use crate::store::customers::{self, Customer};
 
 /// A new customer.
@@ -24,43 +28,94 @@ pub struct CreateCustomer {
     email: Option<Text>,
     /// Sealed in the vault; comes back masked.
     phone: Option<Text>,
+    /// Sealed in the vault; comes back masked.
+    address: Option<Address>,
     /// Your words.
     description: Option<Text>,
     /// Your data.
     #[serde(default)]
     metadata: Metadata,
+    /// `pm_…`, to be attached.
+    payment_method: Option<Text<255>>,
+    /// How invoices are paid.
+    invoice_settings: Option<InvoiceSettings>,
+}
+
+/// How a new customer's invoices are paid.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct InvoiceSettings {
+    /// The same as `payment_method`.
+    default_payment_method: Option<Text<255>>,
 }
 
 /// Runs it.
-pub async fn run(context: Context, asked: CreateCustomer) -> ApiResult<render::customer::Customer> {
-    let personal = |text: Option<Text>| text.map(|text| Personal::new(text.into_string()));
-    let fields = PersonFields {
-        name: personal(asked.name),
-        email: personal(asked.email),
-        phone: personal(asked.phone),
-        ..PersonFields::default()
-    };
-    let description = asked.description.map(Text::into_string);
+pub async fn run(context: Context, asked: CreateCustomer) -> ApiResult<Found> {
     let metadata = asked.metadata.of_new()?;
-    let id = context.ids().one();
-    let masked = store(&context, id, fields).await?;
-    let (name, email, phone) = (masked.name, masked.email, masked.phone);
-    let customer = Customer { id, name, email, phone, description, metadata, created_at: clock::now() };
-    let tenant = context.tenant();
-    let shown = render::customer::customer(tenant, customer.clone());
+    let default = asked.invoice_settings.and_then(|settings| settings.default_payment_method);
+    if default.is_some() && default != asked.payment_method {
+        let expected = "the payment_method that is attached in the same request";
+        return Err(ApiError::invalid("invoice_settings[default_payment_method]", expected));
+    }
+    let id: CustomerId = context.ids().one();
+    if !context.first_run && super::find(&context, &id.to_string()).await?.is_some() {
+        return super::by_id(&context, &id.to_string()).await;
+    }
+    let card = match &asked.payment_method {
+        Some(name) => Some(unattached(&context, name).await?),
+        None => None,
+    };
+    let masked = store(&context, id, fields(asked.name, asked.email, asked.phone, asked.address)).await?;
+    let customer = Customer {
+        id,
+        name: masked.name,
+        email: masked.email,
+        phone: masked.phone,
+        address: masked.address,
+        description: asked.description.map(Text::into_string),
+        metadata,
+        default_card: default.and(card.as_ref()).map(|card| card.record),
+        created_at: clock::now(),
+        deleted_at: None,
+    };
+    insert(&context, customer, card).await
+}
+
+/// The named card, which is nobody's yet.
+async fn unattached(context: &Context, name: &str) -> ApiResult<Card> {
+    let name = CardName::parse(name, TokenUse::Multi, context.tenant().livemode(), "payment_method")?;
+    let (_, card) = naming::find(context, &name).await?;
+    if card.customer.is_some() {
+        return Err(ApiError::new(Code::PaymentMethodAlreadyAttached).on("payment_method"));
+    }
+    Ok(card)
+}
+
+async fn insert(context: &Context, customer: Customer, card: Option<Card>) -> ApiResult<Found> {
+    let (tenant, id, at) = (context.tenant(), customer.id, customer.created_at);
     let mut tx = context.begin().await?;
     if !customers::insert(&mut tx, tenant, &customer).await? {
         drop(tx);
-        return super::by_id(&context, &id.to_string()).await;
+        return super::by_id(context, &id.to_string()).await;
     }
-    let told = Happened::to(&shown, events::Kind::CustomerCreated)?;
-    events::tell(&mut tx, &context.cause(), customer.created_at, [told]).await?;
+    let default = customer.default_card.and(card.clone());
+    let shown = render::customer::found(tenant, customer, default.as_ref());
+    let mut told = vec![Happened::to(&shown, events::Kind::CustomerCreated)?];
+    if let Some(card) = card {
+        if !cards::attach(&mut tx, tenant, card.record, id).await? {
+            return Err(ApiError::new(Code::PaymentMethodAlreadyAttached).on("payment_method"));
+        }
+        let attached = Card { customer: Some(id), ..card };
+        let attached = render::card::payment_method(tenant, &attached);
+        told.push(Happened::to(&attached, events::Kind::PaymentMethodAttached)?);
+    }
+    events::tell(&mut tx, &context.cause(), at, told).await?;
     tx.commit().await?;
     Ok(shown)
 }
 
 /// The vault first: a customer that is shown is kept. One without personal data is none of the vault's business.
-async fn store(
+pub(super) async fn store(
     context: &Context,
     customer: CustomerId,
     fields: PersonFields<Personal>,

@@ -12,7 +12,8 @@ use crate::endpoint::list::{List, ListParams};
 use crate::endpoint::types::Text;
 use crate::error::{ApiError, ApiResult};
 use crate::render;
-use crate::store::{Listed, customers};
+use crate::store::customers::{self, Customer};
+use crate::store::{Listed, cards};
 
 /// Which customers.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -41,6 +42,12 @@ pub async fn run(
     let place = async |id: String| Ok(find(&context, &id).await?.map(|customer| customers::cursor(&customer)));
     let page = list.page(place).await?;
     let found = customers::list(&mut *context.db().await?, tenant, among.as_deref(), &page).await?;
-    let items = found.items.into_iter().map(|customer| render::customer::customer(tenant, customer)).collect();
+    let records: Vec<[u8; 16]> = found.items.iter().filter_map(|customer| customer.default_card).collect();
+    let known = cards::find_many(&mut *context.db().await?, tenant, &records).await?;
+    let render = |customer: Customer| {
+        let card = customer.default_card.and_then(|record| known.iter().find(|card| card.record == record));
+        render::customer::customer(tenant, customer, card)
+    };
+    let items = found.items.into_iter().map(render).collect();
     Ok(List::new("/v1/customers", Listed { items, has_more: found.has_more }))
 }

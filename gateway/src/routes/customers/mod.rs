@@ -1,13 +1,23 @@
-//! `/v1/customers`.
+//! `/v1/customers`. Name, e-mail, telephone number and address go to the vault at once; what is kept here is their masked form,
+//! as the vault made it.
 
 pub mod create;
+pub mod delete;
 pub mod list;
+pub mod person;
+pub mod update;
+
+use kura_wire::ids::CustomerId;
 
 use crate::edge::call::Context;
+use crate::endpoint::list::{List, ListParams};
 use crate::endpoint::rights::Resource;
 use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
-use crate::render;
+use crate::render::card::PaymentMethod;
+use crate::render::customer::{Found, found};
+use crate::routes::payment_methods;
+use crate::store::cards;
 use crate::store::customers::{self, Customer};
 
 /// Its routes.
@@ -16,9 +26,17 @@ pub fn routes() -> Routes {
         .post("/v1/customers", "Create a customer", create::run)
         .list("/v1/customers", "List customers", list::run)
         .get("/v1/customers/{id}", "Retrieve a customer", retrieve)
+        .post("/v1/customers/{id}", "Update a customer", update::run)
+        .delete("/v1/customers/{id}", "Delete a customer", delete::run)
+        .list("/v1/customers/{id}/payment_methods", "List a customer's payment methods", list_methods)
+        .get(
+            "/v1/customers/{id}/payment_methods/{payment_method}",
+            "Retrieve a customer's payment method",
+            retrieve_method,
+        )
 }
 
-async fn retrieve(context: Context, _: Nothing) -> ApiResult<render::customer::Customer> {
+async fn retrieve(context: Context, _: Nothing) -> ApiResult<Found> {
     by_id(&context, context.raw_id()).await
 }
 
@@ -26,12 +44,43 @@ async fn retrieve(context: Context, _: Nothing) -> ApiResult<render::customer::C
 ///
 /// # Errors
 /// 404.
-pub async fn by_id(context: &Context, id: &str) -> ApiResult<render::customer::Customer> {
+pub async fn by_id(context: &Context, id: &str) -> ApiResult<Found> {
     let customer = find(context, id).await?.ok_or_else(|| ApiError::missing("customer", "id"))?;
-    Ok(render::customer::customer(context.tenant(), customer))
+    let card = default_card(context, &customer).await?;
+    Ok(found(context.tenant(), customer, card.as_ref()))
+}
+
+/// The customer of this id who was not deleted.
+///
+/// # Errors
+/// 404, about this parameter.
+pub async fn existing(context: &Context, id: CustomerId, param: &str) -> ApiResult<Customer> {
+    let found = customers::find(&mut *context.db().await?, context.tenant(), id).await?;
+    let there = found.filter(|customer| customer.deleted_at.is_none());
+    there.ok_or_else(|| ApiError::missing("customer", param))
+}
+
+async fn default_card(context: &Context, customer: &Customer) -> ApiResult<Option<cards::Card>> {
+    let Some(record) = customer.default_card else { return Ok(None) };
+    Ok(cards::find(&mut *context.db().await?, context.tenant(), record).await?)
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Customer>> {
     let Ok(id) = id.parse() else { return Ok(None) };
     Ok(customers::find(&mut *context.db().await?, context.tenant(), id).await?)
+}
+
+async fn list_methods(
+    context: Context,
+    _: payment_methods::OfKind,
+    list: ListParams,
+) -> ApiResult<List<PaymentMethod>> {
+    let customer = existing(&context, context.id("customer")?, "customer").await?;
+    let path = format!("/v1/customers/{}/payment_methods", customer.id);
+    payment_methods::of_customer(&context, customer.id, list, path).await
+}
+
+async fn retrieve_method(context: Context, _: Nothing) -> ApiResult<PaymentMethod> {
+    let customer = existing(&context, context.id("customer")?, "customer").await?;
+    payment_methods::of_this_customer(&context, customer.id).await
 }

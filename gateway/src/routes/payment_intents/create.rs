@@ -18,7 +18,7 @@ use crate::endpoint::types::{Amount, CurrencyCode, IdOf, Metadata, Text};
 use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened};
 use crate::render::payment_intent::{PaymentIntent, payment_intent};
-use crate::routes::payment_methods::customers::existing;
+use crate::routes::customers::existing;
 use crate::routes::payment_methods::naming::{self, CardName, MethodData, MethodType};
 use crate::store::cards::Card;
 use crate::store::payment_intents::{self, Intent, NamedCard};
@@ -113,7 +113,7 @@ pub async fn run(context: Context, asked: CreateIntent) -> ApiResult<PaymentInte
         return Ok(answer);
     }
     let customer = match asked.customer {
-        Some(id) => Some(existing(&context, id).await?),
+        Some(id) => Some(existing(&context, id, "customer").await?.id),
         None => None,
     };
     let named = match &asked.card {

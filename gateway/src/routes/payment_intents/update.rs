@@ -14,7 +14,7 @@ use crate::edge::call::Context;
 use crate::endpoint::types::{Amount, IdOf, Metadata, Patch, Text};
 use crate::error::{ApiError, ApiResult};
 use crate::render::payment_intent::PaymentIntent;
-use crate::routes::payment_methods::customers::existing;
+use crate::routes::customers::existing;
 use crate::routes::payment_methods::naming;
 use crate::store::cards::Card;
 use crate::store::payment_intents::{self, Intent, NamedCard};
@@ -59,7 +59,7 @@ pub async fn run(context: Context, asked: UpdateIntent) -> ApiResult<PaymentInte
     let name = naming::named(saved, data, context.tenant().livemode())?;
     let id = context.id("payment_intent")?;
     let customer = match asked.customer {
-        Some(id) => Some(existing(&context, id.0).await?),
+        Some(id) => Some(existing(&context, id.0, "customer").await?.id),
         None => None,
     };
     let card = match name {

@@ -1,7 +1,7 @@
 //! `/v1/payment_methods`, and how a payment names its card.
 
+pub mod attach;
 pub mod create;
-pub mod customers;
 pub mod naming;
 
 use kura_wire::ids::{CardToken, CustomerId, TokenUse};
@@ -16,6 +16,7 @@ use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
 use crate::render;
 use crate::render::card::PaymentMethod;
+use crate::routes::customers;
 use crate::store::{Listed, cards};
 
 /// Its routes.
@@ -24,8 +25,8 @@ pub fn routes() -> Routes {
         .post("/v1/payment_methods", "Save a card", create::run)
         .list("/v1/payment_methods", "List a customer's payment methods", list)
         .get("/v1/payment_methods/{id}", "Retrieve a payment method", retrieve)
-        .post("/v1/payment_methods/{id}/attach", "Attach a payment method to a customer", customers::attach)
-        .post("/v1/payment_methods/{id}/detach", "Detach a payment method from its customer", customers::detach)
+        .post("/v1/payment_methods/{id}/attach", "Attach a payment method to a customer", attach::attach)
+        .post("/v1/payment_methods/{id}/detach", "Detach a payment method from its customer", attach::detach)
 }
 
 /// Which payment methods.
@@ -39,9 +40,18 @@ pub struct ListMethods {
     _kind: Option<naming::MethodType>,
 }
 
+/// Of which kind.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OfKind {
+    /// `card`.
+    #[serde(default, rename = "type")]
+    _kind: Option<naming::MethodType>,
+}
+
 async fn list(context: Context, asked: ListMethods, list: ListParams) -> ApiResult<List<PaymentMethod>> {
-    let customer = customers::existing(&context, asked.customer.0).await?;
-    of_customer(&context, customer, list, "/v1/payment_methods".to_owned()).await
+    let customer = customers::existing(&context, asked.customer.0, "customer").await?;
+    of_customer(&context, customer.id, list, "/v1/payment_methods".to_owned()).await
 }
 
 /// The page of a customer's payment methods, at this path.
@@ -67,6 +77,18 @@ pub async fn of_customer(
 
 async fn retrieve(context: Context, _: Nothing) -> ApiResult<PaymentMethod> {
     by_id(&context, context.raw_id()).await
+}
+
+/// The path's second id, a payment method of this customer.
+///
+/// # Errors
+/// 404.
+pub async fn of_this_customer(context: &Context, customer: CustomerId) -> ApiResult<PaymentMethod> {
+    let token: CardToken = context.second_id("payment_method")?;
+    let card = cards::find(&mut *context.db().await?, context.tenant(), token.record).await?;
+    let own = |card: &cards::Card| card.customer == Some(customer) && card.token(TokenUse::Multi) == token;
+    let card = card.filter(own).ok_or_else(|| ApiError::missing("payment_method", "payment_method"))?;
+    Ok(render::card::payment_method(context.tenant(), &card))
 }
 
 /// The payment method of this id, as the API shows it. One that came with a payment and was never saved can be read too.

@@ -14,6 +14,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened};
 use crate::render;
 use crate::render::card::PaymentMethod;
+use crate::routes::customers::existing;
 use crate::store::cards::{self, Card};
 use crate::store::customers;
 
@@ -27,12 +28,16 @@ pub struct Attach {
 
 /// Attaches.
 pub async fn attach(context: Context, asked: Attach) -> ApiResult<PaymentMethod> {
-    let customer = existing(&context, asked.customer.0).await?;
+    let customer = existing(&context, asked.customer.0, "customer").await?.id;
     let card = of_path(&context).await?;
+    let (tenant, before) = (context.tenant(), card.customer);
     let attached = Card { customer: Some(customer), ..card };
-    let shown = render::card::payment_method(context.tenant(), &attached);
+    let shown = render::card::payment_method(tenant, &attached);
+    if before == Some(customer) {
+        return Ok(shown);
+    }
     let mut tx = context.begin().await?;
-    if !cards::attach(&mut tx, context.tenant(), attached.record, customer).await? {
+    if !cards::attach(&mut tx, tenant, attached.record, customer).await? {
         return Err(ApiError::new(Code::PaymentMethodAlreadyAttached));
     }
     let told = Happened::to(&shown, events::Kind::PaymentMethodAttached)?;
@@ -44,10 +49,14 @@ pub async fn attach(context: Context, asked: Attach) -> ApiResult<PaymentMethod>
 /// Detaches.
 pub async fn detach(context: Context, _: Nothing) -> ApiResult<PaymentMethod> {
     let card = of_path(&context).await?;
+    let before = card.customer;
     let detached = Card { customer: None, ..card };
     let shown = render::card::payment_method(context.tenant(), &detached);
     let mut tx = context.begin().await?;
     if cards::detach(&mut tx, context.tenant(), detached.record).await? {
+        if let Some(customer) = before {
+            customers::forget_default(&mut tx, context.tenant(), customer, detached.record).await?;
+        }
         let told = Happened::to(&shown, events::Kind::PaymentMethodDetached)?;
         events::tell(&mut tx, &context.cause(), clock::now(), [told]).await?;
         tx.commit().await?;
@@ -56,15 +65,6 @@ pub async fn detach(context: Context, _: Nothing) -> ApiResult<PaymentMethod> {
         return Err(ApiError::with_message(Code::ParameterInvalid, message));
     }
     Ok(shown)
-}
-
-/// The id, of a customer who is there.
-///
-/// # Errors
-/// 404.
-pub async fn existing(context: &Context, id: CustomerId) -> ApiResult<CustomerId> {
-    let found = customers::find(&mut *context.db().await?, context.tenant(), id).await?;
-    found.map(|customer| customer.id).ok_or_else(|| ApiError::missing("customer", "customer"))
 }
 
 /// The saved card of the path.
