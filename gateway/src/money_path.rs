@@ -12,7 +12,7 @@ use kura_platform::clock;
 use kura_wire::card::{CvcCheck, DeclineCode};
 use kura_wire::ids::TokenUse;
 use kura_wire::money::{Money, parse_currency};
-use kura_wire::vault::{Authorize, Context, CvcRule, FollowUp, Outcome, VaultErrorCode};
+use kura_wire::vault::{Authorize, Context, CvcRule, FollowUp, Initiator, Outcome, VaultErrorCode};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -201,7 +201,17 @@ async fn ask(
     Ok(match (attempt.kind, charged) {
         (Kind::Authorize, Some(charged)) => {
             let (token, cvc, capture) = (charged.card.token(charged.allows), charged.cvc, attempt.capture);
-            let ask = Authorize { context, attempt: attempt.id, network_reference, token, money, capture, cvc };
+            let ask = Authorize {
+                context,
+                attempt: attempt.id,
+                network_reference,
+                token,
+                money,
+                capture,
+                cvc,
+                initiator: Initiator::Cardholder,
+                authentication: None,
+            };
             app.vault.authorize(&ask).await
         }
         (Kind::Authorize, None) => return Err(ApiError::internal("an authorization without a token")),

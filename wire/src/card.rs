@@ -110,6 +110,8 @@ pub enum DeclineCode {
     InvalidAmount,
     /// 94: the network has seen this reference.
     DuplicateTransaction,
+    /// 1A: the issuer wants to know who it is first (3-D Secure).
+    AuthenticationRequired,
 }
 
 impl DeclineCode {
@@ -129,6 +131,7 @@ impl DeclineCode {
             Self::Fraudulent => "fraudulent",
             Self::InvalidAmount => "invalid_amount",
             Self::DuplicateTransaction => "duplicate_transaction",
+            Self::AuthenticationRequired => "authentication_required",
         }
     }
 
@@ -136,6 +139,7 @@ impl DeclineCode {
     pub fn from_response_code(code: &str) -> Self {
         match code {
             "51" => Self::InsufficientFunds,
+            "1A" => Self::AuthenticationRequired,
             "41" => Self::LostCard,
             "43" => Self::StolenCard,
             "54" => Self::ExpiredCard,

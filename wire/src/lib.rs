@@ -8,6 +8,7 @@
 pub mod card;
 pub mod control;
 pub mod custody;
+pub mod deposit;
 pub mod erasure;
 pub mod exposed;
 pub mod guard;
@@ -16,8 +17,10 @@ pub mod import;
 pub mod keys;
 pub mod ledger;
 pub mod money;
+pub mod notice;
 pub mod operator_box;
 pub mod payer;
 pub mod rotation;
 pub mod sealed_box;
+pub mod three_d_secure;
 pub mod vault;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::card::{CardSummary, CvcCheck, DeclineCode};
-use crate::ids::{AttemptId, CardToken, MerchantId, RequestId};
+use crate::ids::{AttemptId, AuthenticationId, CardToken, MerchantId, RequestId};
 use crate::money::Money;
 use crate::sealed_box::SealedBox;
 
@@ -22,6 +22,8 @@ pub const PATH_ATTACH: &str = "/v1/attach";
 pub const PATH_DESCRIBE: &str = "/v1/describe";
 /// `POST` [`Authorize`], answers [`Outcome`].
 pub const PATH_AUTHORIZE: &str = "/v1/authorize";
+/// `POST` [`Verify`], answers [`Outcome`].
+pub const PATH_VERIFY: &str = "/v1/verify";
 /// `POST` [`FollowUp`], answers [`Outcome`].
 pub const PATH_CAPTURE: &str = "/v1/capture";
 /// `POST` [`FollowUp`], answers [`Outcome`].
@@ -116,6 +118,40 @@ pub struct Authorize {
     /// What to do when no CVC waits for this card.
     #[serde(default)]
     pub cvc: CvcRule,
+    /// Who set it going.
+    #[serde(default)]
+    pub initiator: Initiator,
+    /// The proof of who the cardholder is, which goes along.
+    #[serde(default)]
+    pub authentication: Option<AuthenticationId>,
+}
+
+/// Who sets a charge going. One of the merchant's own, of a stored card, needs no authentication (ISO 8583 field 22: 10).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Initiator {
+    /// The cardholder, who is there.
+    #[default]
+    Cardholder,
+    /// The merchant, by an agreement: a renewal, what is due.
+    Merchant,
+}
+
+/// Ask the issuer whether the card is good, for nothing: before it is saved (ISO 8583 0100, amount zero, processing code 33).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// Who asks.
+    pub context: Context,
+    /// This attempt. Asked twice, it is sent once.
+    pub attempt: AttemptId,
+    /// What the network will know the attempt by: 12 letters or digits, chosen before the call.
+    pub network_reference: String,
+    /// The card.
+    pub token: CardToken,
+    /// The proof of who the cardholder is, which goes along.
+    #[serde(default)]
+    pub authentication: Option<AuthenticationId>,
 }
 
 /// The merchant's policy for a charge whose CVC is not at hand: it was not entered, its time is over, or its node is gone.
