@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use kura_platform::clock;
 use kura_shopper::{TypedCard, seal};
+use kura_tests::planes::kura_vault;
 use kura_tests::{Answer, Options, Stack, VaultPeer};
+use kura_wire::ids::MerchantId;
 use kura_wire::sealed_box::{SealingKey, SealingKeySet, SignedKeySet, Suite};
 use serde_json::{Value, json};
 
@@ -191,6 +194,71 @@ fn a_nodes_death_loses_security_codes_and_nothing_else() {
         stack.sql("gateway", "SELECT count(*) FROM attempts WHERE state = 'unresolved'") == "0"
     });
     assert_eq!(acquirer_books(stack), our_books(stack), "the acquirer's books are ours");
+}
+
+/// A merchant who insists on the security code gets it at a card's first charge and is not asked again. Of a card without one
+/// that was entered here nothing is sent; a card that came by import, and can't have one, is charged without, so that what is
+/// due every month goes on.
+#[test]
+fn who_insists_on_codes_can_charge_imported_cards() {
+    let stack = Stack::shared();
+    let strict = strict(stack);
+    let owner =
+        stack.sql("gateway", "SELECT id FROM merchants WHERE name = 'Strict Shop' ORDER BY created_at DESC LIMIT 1");
+    let bytes = data_encoding::HEXLOWER.decode(owner.replace('-', "").as_bytes()).unwrap();
+    let merchant = MerchantId::from_bytes(bytes.try_into().unwrap());
+    let key = VaultPeer::new(stack, 0).sealing_key();
+    let save = |token: &str| {
+        let saved = stack.post("/v1/payment_methods", &strict.sk, &[("type", "card"), ("card[token]", token)]);
+        saved.json()["id"].as_str().unwrap_or_else(|| panic!("{}", saved.text)).to_owned()
+    };
+    let saved = save(&tokenize(stack, &strict, &key));
+    assert_eq!(cvc_check(stack, &strict, &pay_saved(stack, &strict, &saved, "automatic")), "pass");
+    assert_eq!(cvc_check(stack, &strict, &pay_saved(stack, &strict, &saved, "automatic")), Value::Null);
+    let openings = || stack.sql("vault", &format!("SELECT count(*) FROM openings WHERE merchant_id = '{owner}'"));
+    let before = openings();
+    let card = TypedCard { cvc: None, ..TypedCard::new(PAN, "") };
+    let sealed = seal(&key, &card, &strict.pk, &stack.run().fronts, clock::now_ms()).unwrap();
+    let entered = stack.post_json("/v1/tokens", &strict.pk, &json!({ "card": { "sealed_box": sealed } })).json();
+    let refused = pay_saved(stack, &strict, &save(entered["id"].as_str().unwrap()), "automatic");
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (402, &json!("cvc_required")), "{}", refused.text);
+    assert_eq!(openings(), before, "it was not even opened");
+
+    let file = format!("reference,number,exp_month,exp_year,name\nold-1,{PAN},12,2035,\n");
+    let imported = kura_vault(stack, &["import", "--merchant", &merchant.to_string()], &file);
+    let token =
+        imported.out.lines().find_map(|line| line.strip_prefix("old-1,")).unwrap_or_else(|| panic!("{imported:?}"));
+    for _ in 0..2 {
+        assert_eq!(cvc_check(stack, &strict, &pay_saved(stack, &strict, token, "automatic")), Value::Null);
+    }
+}
+
+/// Two payments of one saved card at the same moment, each to be made with the security code or not at all: one has it, and of
+/// the other nothing is sent, though the code was there when it was asked.
+#[test]
+fn a_code_serves_one_of_two_payments_at_once() {
+    let stack = Stack::shared();
+    let node = &VaultPeer::new(stack, 0);
+    let merchant = sample(stack);
+    for _ in 0..5 {
+        let token = tokenize(stack, &merchant, &node.sealing_key());
+        let form = [("type", "card"), ("card[token]", token.as_str())];
+        let saved = &stack.post("/v1/payment_methods", &merchant.sk, &form).json()["id"];
+        let start = &Barrier::new(2);
+        let ask = || {
+            let (attempt, reference) = VaultPeer::attempt();
+            let body = json!({ "context": node.context(), "attempt": attempt, "network_reference": reference,
+                "token": saved, "money": { "amount_minor": 1500, "currency": "JPY" }, "capture": true, "cvc": "require" });
+            start.wait();
+            (node.post(kura_wire::vault::PATH_AUTHORIZE, &body).1, reference)
+        };
+        let answers = std::thread::scope(|scope| [scope.spawn(ask), scope.spawn(ask)].map(|one| one.join().unwrap()));
+        let (paid, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|(said, _)| said["outcome"] == "approved");
+        assert_eq!((paid.len(), refused.len()), (1, 1), "{answers:?}");
+        assert_eq!(paid[0].0["cvc_check"], "pass");
+        assert_eq!(refused[0].0, json!({ "code": "cvc_required" }));
+        assert_eq!(entries_of(stack, &refused[0].1), Vec::<Value>::new(), "nothing was sent");
+    }
 }
 
 /// A node that is told to end wipes the codes that it holds before it does.

@@ -118,12 +118,7 @@ pub(super) async fn find_or_adopt(context: &Context, token: CardToken) -> ApiRes
     let mut card = cards::find(pool, tenant, token.record).await?;
     if card.is_none() && token.allows == TokenUse::Multi {
         match context.app.vault.describe(&Describe { context: context.vault_context(), token }).await {
-            Ok(told) => {
-                let now = clock::now();
-                cards::insert(pool, tenant, told.token, &told.card, now).await?;
-                // It was charged where it comes from, and has no code to be asked for.
-                cards::mark_charged(&mut *pool.acquire().await?, tenant, told.token.record, now).await?;
-            }
+            Ok(told) => cards::insert_imported(pool, tenant, told.token, &told.card, clock::now()).await?,
             Err(VaultFailure::Refused(VaultErrorCode::TokenUnknown)) => return Ok(None),
             Err(failure) => return Err(failure.into()),
         }
