@@ -261,6 +261,77 @@ fn a_code_serves_one_of_two_payments_at_once() {
     }
 }
 
+/// How long a code may be used is counted at the node that has it, from when it was entered: neither saving the card nor asking
+/// the other node, which never has it, makes it last, and a node that stood still meanwhile does not use it when it wakes.
+/// Past its time it is as with no code at all.
+#[test]
+fn a_codes_time_is_over_on_each_node() {
+    const HELD_MS: u64 = 4000;
+    let stack = &Stack::start(Options::default().vault_nodes(2).set(&format!("vault.cvc_hold_ms={HELD_MS}")));
+    no_node_holds_longer(stack, HELD_MS);
+    let (merchant, strict) = (sample(stack), strict(stack));
+    let nodes = [VaultPeer::new(stack, 0), VaultPeer::new(stack, 1)];
+    let attempts = || stack.sql("vault", "SELECT (SELECT count(*) FROM attempts), (SELECT count(*) FROM openings)");
+    for (name, node, other) in [("vault", &nodes[0], &nodes[1]), ("vault-1", &nodes[1], &nodes[0])] {
+        let key = node.sealing_key();
+        let enter = |who: &Merchant| (tokenize(stack, who, &key), Instant::now());
+        let save = |who: &Merchant, token: &str| {
+            let saved = stack.post("/v1/payment_methods", &who.sk, &[("type", "card"), ("card[token]", token)]);
+            saved.json()["id"].as_str().unwrap_or_else(|| panic!("{}", saved.text)).to_owned()
+        };
+        let until = |began: Instant, ms: u64| {
+            std::thread::sleep((began + Duration::from_millis(ms)).saturating_duration_since(Instant::now()));
+        };
+        let lacks_code = |paid: &Answer| {
+            assert_eq!(
+                (paid.status, &paid.json()["error"]["code"]),
+                (402, &json!("cvc_required")),
+                "{name}: {}",
+                paid.text
+            );
+        };
+        let (in_time, _) = enter(&strict);
+        assert_eq!(cvc_check(stack, &strict, &pay(stack, &strict, &in_time)), "pass", "{name}");
+
+        let (kept, began) = enter(&strict);
+        let (lenient, _) = enter(&merchant);
+        let (asked_for, last) = enter(&merchant);
+        until(began, HELD_MS / 2);
+        let (kept, asked_for) = (save(&strict, &kept), save(&merchant, &asked_for));
+        let (attempt, reference) = VaultPeer::attempt();
+        let insisting = json!({ "context": other.context(), "attempt": attempt, "network_reference": reference,
+            "token": asked_for, "money": { "amount_minor": 1500, "currency": "JPY" }, "capture": true, "cvc": "require" });
+        let answer = other.post(kura_wire::vault::PATH_AUTHORIZE, &insisting);
+        assert_eq!(answer.1, json!({ "code": "cvc_required" }), "the other node never has it");
+        // At the moment at which its time is over, in whatever part of half a second the sweep comes by.
+        until(last, HELD_MS);
+        let before = attempts();
+        lacks_code(&pay_saved(stack, &strict, &kept, "automatic"));
+        let answer = node.post(kura_wire::vault::PATH_AUTHORIZE, &insisting);
+        assert_eq!(answer.1, json!({ "code": "cvc_required" }), "{name}");
+        assert_eq!(attempts(), before, "nothing was opened, nothing begun");
+        assert_eq!(cvc_check(stack, &merchant, &pay(stack, &merchant, &lenient)), Value::Null, "{name}: without it");
+
+        let (stopped, began) = enter(&strict);
+        stack.pause(name);
+        until(began, HELD_MS + 100);
+        stack.go_on(name);
+        lacks_code(&pay(stack, &strict, &stopped));
+    }
+}
+
+/// A node that is to hold codes for more than 15 minutes does not start.
+fn no_node_holds_longer(stack: &Stack, held_ms: u64) {
+    let config = std::fs::read_to_string(stack.state().join("vault/vault.toml")).unwrap();
+    let too_long = stack.state().join("too-long.toml");
+    std::fs::write(&too_long, config.replace(&format!("cvc_hold_ms = {held_ms}"), "cvc_hold_ms = 900001")).unwrap();
+    let output =
+        Command::new(kura_tests::program("kura-vault")).arg("--config").arg(too_long).arg("serve").output().unwrap();
+    assert!(!output.status.success());
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("900000 (15 minutes) at the most"), "{said}");
+}
+
 /// A node that is told to end wipes the codes that it holds before it does.
 #[test]
 fn a_stopped_node_wipes_its_codes() {
