@@ -52,7 +52,7 @@ impl From<sqlx::Error> for AddError {
 }
 
 /// Makes a merchant with one publishable and one secret key of test mode. One that `requires_cvc` is charged for a card's
-/// first time with its security code or not at all.
+/// first time with its security code or not at all; imported cards, which never had one here, are charged without.
 ///
 /// # Errors
 /// [`AddError`]; nothing is kept then.

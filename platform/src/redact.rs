@@ -8,6 +8,8 @@ use std::ops::Range;
 
 const MIN_DIGITS: usize = 13;
 const MAX_DIGITS: usize = 19;
+/// Year to second, in digits.
+const TIME_LEN: usize = 14;
 /// What stands in a log where a card number stood.
 pub const REDACTED: &str = "[pan redacted]";
 
@@ -81,6 +83,22 @@ fn pan_in_run(text: &[u8], run: &Range<usize>) -> Option<Range<usize>> {
     std::iter::once(run.clone())
         .chain(ends.flat_map(|len| [run.start..run.start + len, run.end - len..run.end]))
         .find(|range| text.get(range.clone()).is_some_and(is_card_shaped))
+        .filter(|hit| hit.start >= run.start + TIME_LEN || !text.get(run.clone()).is_some_and(begins_with_time))
+}
+
+/// Whether a run of digits begins with a time of these decades, `20261122101112`: order numbers do, and only what stands
+/// behind the time can be a card number.
+fn begins_with_time(digits: &[u8]) -> bool {
+    let part = |range: Range<usize>, within: std::ops::RangeInclusive<u32>| {
+        let part = digits.get(range).and_then(|part| std::str::from_utf8(part).ok()?.parse().ok());
+        part.is_some_and(|part| within.contains(&part))
+    };
+    part(0..4, 2000..=2039)
+        && part(4..6, 1..=12)
+        && part(6..8, 1..=31)
+        && part(8..10, 0..=23)
+        && part(10..12, 0..=59)
+        && part(12..14, 0..=59)
 }
 
 /// The run joined with those behind it: `4242 4242 4242 4242`.
@@ -94,6 +112,7 @@ fn pan_in_groups(text: &[u8], first: &Range<usize>) -> Option<Range<usize>> {
         grouping.add(separator, run.len());
         digits.extend_from_slice(text.get(run.clone())?);
         end = run.end;
+        grouping.plain &= !is_phone_at(text, run.start) && !is_zoned_time(text, first.start..end);
         if grouping.is_plausible() && is_card_shaped(&digits) {
             return Some(first.start..end);
         }
@@ -106,6 +125,30 @@ fn separator(text: &[u8], from: usize) -> Option<&[u8]> {
     let len = text.get(from..)?.iter().take_while(|byte| !byte.is_ascii_alphanumeric()).count();
     let digit_follows = text.get(from + len).is_some_and(u8::is_ascii_digit);
     ((1..=2).contains(&len) && digit_follows).then(|| text.get(from..from + len)).flatten()
+}
+
+/// Whether a telephone number of Japan begins here (`4-2-8 03-1234-5678`): 10 or 11 digits from a 0 on, whole or in three
+/// groups of which the last has four. What is in groups that a card's number is printed in is joined with it all the same.
+fn is_phone_at(text: &[u8], start: usize) -> bool {
+    let len = text.iter().skip(start).take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
+    let phone = text.get(start..start + len).unwrap_or_default();
+    let hyphens = phone.iter().filter(|byte| **byte == b'-').count();
+    let last_of_four = phone.iter().rposition(|byte| *byte == b'-').is_some_and(|hyphen| hyphen + 5 == len);
+    let follows_hyphen = start.checked_sub(1).and_then(|before| text.get(before)) == Some(&b'-');
+    !follows_hyphen
+        && (hyphens == 0 || (hyphens == 2 && last_of_four))
+        && (10..=11).contains(&(len - hyphens))
+        && matches!(phone, [b'0', b'1'..=b'9', ..])
+}
+
+/// Whether this is the end of a time in nanoseconds with a zone: `:59.123456789+09`.
+fn is_zoned_time(text: &[u8], range: Range<usize>) -> bool {
+    let after_colon = range.start.checked_sub(1).and_then(|before| text.get(before)) == Some(&b':');
+    after_colon
+        && text.get(range).is_some_and(|end| match end {
+            [_, _, b'.', nanos @ .., b'+' | b'-', _, _] => nanos.len() == 9 && nanos.iter().all(u8::is_ascii_digit),
+            _ => false,
+        })
 }
 
 /// How the groups so far are set. Behind any separator goes what looks like a card's groups; dates, times, addresses and
@@ -141,10 +184,16 @@ impl<'a> Grouping<'a> {
     }
 }
 
-/// Length, the first digits that card networks have, check digit.
+/// The first digits that card networks have, a length that they have with these, check digit.
 fn is_card_shaped(digits: &[u8]) -> bool {
-    let issuer = matches!(digits, [b'2', b'2'..=b'7', ..] | [b'3', b'0' | b'4'..=b'9', ..] | [b'4'..=b'6', ..]);
-    issuer && (MIN_DIGITS..=MAX_DIGITS).contains(&digits.len()) && luhn(digits)
+    let lengths = match digits {
+        // Mastercard has 16 digits, American Express 15.
+        [b'2', b'2'..=b'7', ..] | [b'5', b'1'..=b'5', ..] => 16..=16,
+        [b'3', b'4' | b'7', ..] => 15..=15,
+        [b'3', b'0' | b'5' | b'6' | b'8' | b'9', ..] | [b'4'..=b'6', ..] => MIN_DIGITS..=MAX_DIGITS,
+        _ => return false,
+    };
+    lengths.contains(&digits.len()) && luhn(digits)
 }
 
 #[cfg(test)]
@@ -162,7 +211,9 @@ mod tests {
         }
         assert!(contains_pan("42424242424242421225"));
         assert!(contains_pan("3782822463100051225"));
+        assert!(contains_pan("202611221011124242424242424242"));
         assert!(contains_pan("4242 4242 4242 4242"));
+        assert!(contains_pan("424242 0123456782"));
         assert!(contains_pan("4242-4242-4242-4242"));
         assert!(contains_pan("order 12 4242 4242 4242 4242 ok"));
         assert!(contains_pan("3782 822463 10005"));
@@ -194,6 +245,10 @@ mod tests {
             "52.14.200.100, 10.0.0.8",
             "(424) 242-4242 / (424) 242-4243",
             "4242 | 4242 | 4242 | 4242",
+            "5123456789010",
+            "202611221011123451",
+            "4-2-8 03-1234-5675",
+            "450-0002 052-1206-4561",
         ] {
             assert!(!contains_pan(text), "{text}");
             assert!(matches!(redact_pans(text), Cow::Borrowed(_)));

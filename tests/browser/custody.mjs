@@ -2,6 +2,7 @@
 // itself leaves never, and with the last share the vault is unsealed.
 //
 // KURA_RUN_JSON: the running Kura, sealed, with two of three shares to open it. KURA_SHARES: their texts, as a JSON list.
+// KURA_VAULT_NODES: how many vault nodes it has, if more than one; then each is unsealed, one after another.
 // KURA_PICTURES: a folder for pictures, optional. One line per check; the exit code is 1 if any failed.
 
 import { readFileSync } from "node:fs";
@@ -119,13 +120,37 @@ const scenario = async (page, requests) => {
   check("nobody but the console was asked", requests.every(({ url }) => url.startsWith(`${run.admin}/`)));
 };
 
+/** With several nodes the page is about the first that is sealed; a share goes to the node that it was sealed to. */
+const eachNode = async (page, nodes) => {
+  const chip = () => text(page, "#vault + .chip");
+  const node = () => text(page, ".custody dl dd");
+  const outcome = () => text(page, ".notice.outcome");
+  for (let at = 0; at < nodes; at += 1) {
+    await page.goto(`${run.admin}/custody`);
+    check(`the page is about node ${at}`, (await node()) === `${at}` && (await chip()) === "Sealed", await text(page, "main"));
+    const other = await page.context().newPage();
+    await other.goto(`${run.admin}/custody`);
+    await enter(page, shares[0]);
+    check(`node ${at} took a share`, /taken. 1 more needed/.test(await outcome()), await text(page, "main"));
+    check("and the page stays with it", (await node()) === `${at}`, await text(page, "main"));
+    // A page that was opened before: its keys are this node's too.
+    await enter(other, shares[2]);
+    const done = await text(other, ".notice.outcome");
+    check(`the last share unseals node ${at}`, /is unsealed/.test(done), await text(other, "main"));
+    await other.close();
+  }
+  await page.goto(`${run.admin}/custody`);
+  check("then nothing is sealed", (await chip()) === "Unsealed" && (await page.locator("#share").count()) === 0);
+};
+
 const browser = await launch();
 const { context, requests, troubles } = await watchedContext(browser, { locale: "en-US" });
 const page = await context.newPage();
 page.setDefaultTimeout(15_000);
 await part("the scenario", async () => {
   await enrol(page);
-  await scenario(page, requests);
+  const nodes = Number(process.env.KURA_VAULT_NODES ?? 1);
+  await (nodes > 1 ? eachNode(page, nodes) : scenario(page, requests));
   // The page asks for what may be refused: those answers are its own, and no trouble.
   const own = troubles.filter((trouble) => !/status of 4\d\d/.test(trouble));
   check("no page violated its policy or failed in a script", own.length === 0, own.join("; "));

@@ -7,6 +7,7 @@
 
 pub mod fuzz;
 pub mod generated;
+pub mod held;
 pub mod key_material;
 pub mod ledger;
 pub mod linked;

@@ -70,10 +70,14 @@ impl VaultPeer {
     /// # Panics
     /// When the vault refuses.
     pub fn test_card(&self, name: &str) -> Value {
-        let made =
-            self.post(wire::PATH_TEST_CARD, &json!({ "context": self.context(), "name": name, "allows": "multi" }));
+        let made = self.test_card_answer(name);
         assert_eq!(made.0, 200, "{}", made.1);
         made.1["token"].clone()
+    }
+
+    /// What it answers when it is asked for a saved test card.
+    pub fn test_card_answer(&self, name: &str) -> (u16, Value) {
+        self.post(wire::PATH_TEST_CARD, &json!({ "context": self.context(), "name": name, "allows": "multi" }))
     }
 
     /// Asks for 1,500 yen.

@@ -230,6 +230,47 @@ fn the_first_use_of_a_canary_stops_the_thief() {
     stack.vault(&["canary", "spread", "--count", "2"]).unwrap();
 }
 
+/// Asking what is behind the token of a canary is a use of it: the answer is the one that any unknown token gets, the alarm is
+/// raised with request, merchant and record, and nobody is told of any card any more, on both nodes, until a person lets them.
+/// What is known already pays on.
+#[test]
+fn asking_what_a_canary_is_stops_the_thief() {
+    let stack = &Stack::start(Options::default().vault_nodes(2));
+    let nodes = [VaultPeer::new(stack, 0), VaultPeer::new(stack, 1)];
+    let merchant = stack.run().merchants.main.clone();
+    assert_eq!(pay(stack, "pm_card_visa", "automatic").status, 200);
+    let before = saved_tokens(stack, &merchant);
+    stack.vault(&["canary", "make", "--merchant", &merchant, "--count", "1"]).unwrap();
+    let canary = saved_tokens(stack, &merchant).into_iter().find(|token| !before.contains(token)).expect("a canary");
+    let stranger = CardToken { record: random::bytes(), ..canary };
+    let ask = |node: &VaultPeer, token: CardToken| {
+        let context = node.context();
+        let body = json!({ "context": context, "token": token });
+        (context["request_id"].clone(), node.post(kura_wire::vault::PATH_DESCRIBE, &body))
+    };
+    let unknown = (404, json!({ "code": "token_unknown" }));
+    assert_eq!(ask(&nodes[1], stranger).1, unknown, "whoever guesses is told nothing, and stopped by nothing");
+    assert!(freezes(stack).is_empty());
+
+    let (request, answer) = ask(&nodes[0], canary);
+    assert_eq!(answer, unknown, "as any token that nobody knows");
+    let frozen = |node: &VaultPeer| ask(node, stranger).1 == (503, json!({ "code": "purpose_frozen" }));
+    assert!(frozen(&nodes[0]), "before it answered");
+    wait_until("the other node to freeze", IN_FORCE_WITHIN, || frozen(&nodes[1]));
+    let alerts: Value = serde_json::from_str(&stack.vault(&["alerts", "--json"]).unwrap()).unwrap();
+    assert_eq!(alerts.as_array().unwrap().len(), 1, "{alerts}");
+    assert_eq!((&alerts[0]["kind"], &alerts[0]["merchant"]), (&json!("canary_used"), &json!(merchant)));
+    assert_eq!(alerts[0]["record"], data_encoding::HEXLOWER.encode(&canary.record));
+    assert_eq!(alerts[0]["request_id"], request);
+    let known = freezes(stack);
+    assert_eq!((known.len(), &known[0]["purpose"]), (1, &json!("describe")), "{known:?}");
+    let told = stack.read(&format!("/v1/payment_methods/{stranger}"), &stack.run().keys.sk_test);
+    assert_eq!((told.status, &told.json()["error"]["code"]), (503, &json!("vault_unavailable")), "{}", told.text);
+    assert_eq!(pay(stack, "pm_card_visa", "automatic").status, 200, "what is known pays on");
+    release(stack, &known[0]);
+    wait_until("both nodes to go on", IN_FORCE_WITHIN, || nodes.iter().all(|node| ask(node, stranger).1 == unknown));
+}
+
 /// A thief of both databases sees saved cards, all alike; the list of canaries names no record.
 fn no_row_tells(stack: &Stack, canaries: &[CardToken]) {
     let ids: Vec<String> =

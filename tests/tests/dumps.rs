@@ -8,9 +8,9 @@ use std::process::Command;
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use kura_tests::Stack;
-use kura_tests::planes::{Plane, context};
+use kura_tests::held::store_payer;
+use kura_tests::planes::Plane;
 use kura_vault::crypto::aead::Aead;
-use kura_wire::payer::PATH_STORE_PAYER;
 use kura_wire::sealed_box::length_prefixed;
 use serde_json::json;
 
@@ -63,21 +63,27 @@ fn locked(stack: &Stack) -> Vec<Locked> {
         });
     }
     let columns = [
-        ("cards", "pan_sealed", "card"),
-        ("customers", "name_sealed", "customer"),
-        ("customers", "email_sealed", "customer"),
-        ("payers", "phone_sealed", "konbini"),
+        ("cards", "pan_sealed", "'card'"),
+        ("customers", "name_sealed", "'customer'"),
+        ("customers", "email_sealed", "'customer'"),
+        ("payers", "name_sealed", "class"),
+        ("payers", "phone_sealed", "class"),
+        ("payers", "email_sealed", "class"),
+        ("payers", "postcode_sealed", "class"),
+        ("payers", "address_sealed", "class"),
     ];
     for (table, column, class) in columns {
-        let statement =
-            format!("SELECT id, merchant_id, key_id, encode({column}, 'hex') FROM {table} WHERE length({column}) > 0");
+        let statement = format!(
+            "SELECT id, merchant_id, key_id, {class}, encode({column}, 'hex') FROM {table} WHERE length({column}) > 0"
+        );
         for row in rows(stack, &statement) {
             let (record, merchant) = (unhex(&row[0]), unhex(&row[1]));
             let key_id: i64 = row[2].parse().unwrap();
             let binding =
-                [table.as_bytes(), column.as_bytes(), &record, &merchant, class.as_bytes(), &key_id.to_be_bytes()];
-            let sealed = unhex(&row[3])[FIELD_HEADER_LEN..].to_vec();
-            all.push(Locked { what: format!("{table} {column}"), binding: length_prefixed(&binding), sealed });
+                [table.as_bytes(), column.as_bytes(), &record, &merchant, row[3].as_bytes(), &key_id.to_be_bytes()];
+            let sealed = unhex(&row[4])[FIELD_HEADER_LEN..].to_vec();
+            let what = format!("{table} {column} {}", row[3]);
+            all.push(Locked { what, binding: length_prefixed(&binding), sealed });
         }
     }
     all
@@ -148,10 +154,10 @@ fn dumps_and_the_keys_of_gateway_and_console_open_nothing() {
     let customer =
         stack.post_json("/v1/customers", key, &json!({ "name": "Hashiru Hashida", "email": "h@example.jp" }));
     assert_eq!(customer.status, 200, "{}", customer.text);
-    let fields = json!({ "name": "走田 はしる", "phone": "090-1234-5678", "email": "h@example.jp" });
     let merchant = stack.run().merchants.main.parse().unwrap();
-    let payer = json!({ "context": context(merchant), "method": "konbini", "fields": fields });
-    assert_eq!(Plane::data(stack).post(PATH_STORE_PAYER, &payer).0, 200);
+    for method in ["konbini", "payeasy", "emoney"] {
+        store_payer(&Plane::data(stack), merchant, method);
+    }
     let all = locked(stack);
     let kinds: HashSet<&str> = all.iter().map(|locked| locked.what.split(' ').next().unwrap()).collect();
     assert_eq!(kinds, HashSet::from(["KEK", "DEK", "cards", "customers", "payers"]));
@@ -172,7 +178,7 @@ fn dumps_and_the_keys_of_gateway_and_console_open_nothing() {
     let everything: HashSet<String> = all.iter().map(|locked| locked.what.clone()).collect();
     assert_eq!(opened(&all, root.clone()), everything, "with the root key the same attempts open all of it");
 
-    // Sealed anew, cards, customers and payers alike open under their new keys.
+    // Sealed anew, cards, customers and payers of each method open under their new keys.
     stack.vault(&["rotate", "dek", "--execute", "--wait"]).unwrap();
     for table in ["cards", "customers", "payers"] {
         let left = format!("SELECT count(*) FROM {table} JOIN deks ON deks.id = key_id WHERE deks.state <> 'active'");

@@ -6,17 +6,16 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use kura_platform::random;
-use kura_platform::redact::luhn;
 use kura_platform::signature::is_of;
-use kura_shopper::TypedCard;
+use kura_tests::held::{self, fresh_card, store_customer, store_payer};
 use kura_tests::linked::{LinkedVault, column};
 use kura_tests::planes::{OwnedGateway, Plane, Ran, context, identity, kura_vault, new_merchant};
 use kura_tests::{Options, Stack};
 use kura_vault::crypto::field::{DataClass, Place};
 use kura_vault::domain::sweep;
 use kura_wire::erasure::signed_bytes;
-use kura_wire::ids::{AttemptId, CardToken, CustomerId, MerchantId, PayerId};
-use kura_wire::{payer, vault as wire};
+use kura_wire::ids::{AttemptId, CardToken, MerchantId, PayerId};
+use kura_wire::vault as wire;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -35,12 +34,6 @@ fn linked() -> &'static LinkedVault {
     LINKED.get_or_init(|| LinkedVault::new(stack()))
 }
 
-fn fresh_card() -> TypedCard {
-    let body = format!("453957{:09}", u64::from_be_bytes(random::bytes()) % 1_000_000_000);
-    let number = (0..10).map(|check| format!("{body}{check}")).find(|number| luhn(number.as_bytes())).unwrap();
-    TypedCard { cvc: None, name: Some("TARO YAMADA".to_owned()), ..TypedCard::new(&number, "") }
-}
-
 fn attempt() -> AttemptId {
     AttemptId::from_bytes(random::bytes())
 }
@@ -53,28 +46,8 @@ fn uuid(merchant: MerchantId) -> Uuid {
     Uuid::from_bytes(*merchant.as_bytes())
 }
 
-fn store_payer(plane: &Plane, merchant: MerchantId, method: &str) -> Uuid {
-    let fields = match method {
-        "emoney" => json!({ "email": "a@b.example" }),
-        "payeasy" => json!({ "name": "山田", "phone": "0312345678", "postcode": "1000001", "address": "東京都" }),
-        _ => json!({ "name": "山田", "phone": "0312345678", "email": "a@b.example" }),
-    };
-    let body = json!({ "context": context(merchant), "method": method, "fields": fields });
-    let (status, stored) = plane.post(payer::PATH_STORE_PAYER, &body);
-    assert_eq!(status, 200, "{stored}");
-    Uuid::from_bytes(*stored["payer"].as_str().unwrap().parse::<PayerId>().unwrap().as_bytes())
-}
-
-fn store_customer(plane: &Plane, merchant: MerchantId) -> CustomerId {
-    let id = CustomerId::from_bytes(random::bytes());
-    let fields = json!({ "name": "山田", "phone": "0312345678", "email": "a@b.example", "address": "東京都" });
-    let body = json!({ "context": context(merchant), "customer": id, "fields": fields });
-    assert_eq!(plane.post(payer::PATH_STORE_CUSTOMER, &body).0, 200);
-    id
-}
-
 fn is_erased(table: &str, id: Uuid) -> bool {
-    stack().sql("vault", &format!("SELECT erased_at IS NOT NULL FROM {table} WHERE id = '{id}'")) == "t"
+    held::is_erased(stack(), table, id)
 }
 
 /// All of a row but what an erased one may keep, as text: what is left of it.
@@ -309,17 +282,8 @@ fn the_sweeper_ends_a_merchants_erasure() {
     assert!(is_erased("cards", card_id(&saved)));
 }
 
-/// Lets a record be as old as so many days.
 fn age(table: &str, id: Uuid, days: i64) {
-    let more = match table {
-        "cards" => ", saved_at = saved_at - make_interval(days => {days})",
-        "customers" => ", updated_at = updated_at - make_interval(days => {days})",
-        _ => "",
-    }
-    .replace("{days}", &days.to_string());
-    let statement =
-        format!("UPDATE {table} SET created_at = created_at - make_interval(days => {days}){more} WHERE id = '{id}'");
-    stack().sql("vault", &statement);
+    held::age(stack(), table, id, days);
 }
 
 /// The sweeper erases what is past its time and nothing else: of each rule one record just past it and one just before;

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use kura_platform::clock;
 use kura_shopper::{TypedCard, seal};
+use kura_tests::planes::kura_vault;
 use kura_tests::{Answer, Options, Stack, VaultPeer};
+use kura_wire::ids::MerchantId;
 use kura_wire::sealed_box::{SealingKey, SealingKeySet, SignedKeySet, Suite};
 use serde_json::{Value, json};
 
@@ -191,6 +194,142 @@ fn a_nodes_death_loses_security_codes_and_nothing_else() {
         stack.sql("gateway", "SELECT count(*) FROM attempts WHERE state = 'unresolved'") == "0"
     });
     assert_eq!(acquirer_books(stack), our_books(stack), "the acquirer's books are ours");
+}
+
+/// A merchant who insists on the security code gets it at a card's first charge and is not asked again. Of a card without one
+/// that was entered here nothing is sent; a card that came by import, and can't have one, is charged without, so that what is
+/// due every month goes on.
+#[test]
+fn who_insists_on_codes_can_charge_imported_cards() {
+    let stack = Stack::shared();
+    let strict = strict(stack);
+    let owner =
+        stack.sql("gateway", "SELECT id FROM merchants WHERE name = 'Strict Shop' ORDER BY created_at DESC LIMIT 1");
+    let bytes = data_encoding::HEXLOWER.decode(owner.replace('-', "").as_bytes()).unwrap();
+    let merchant = MerchantId::from_bytes(bytes.try_into().unwrap());
+    let key = VaultPeer::new(stack, 0).sealing_key();
+    let save = |token: &str| {
+        let saved = stack.post("/v1/payment_methods", &strict.sk, &[("type", "card"), ("card[token]", token)]);
+        saved.json()["id"].as_str().unwrap_or_else(|| panic!("{}", saved.text)).to_owned()
+    };
+    let saved = save(&tokenize(stack, &strict, &key));
+    assert_eq!(cvc_check(stack, &strict, &pay_saved(stack, &strict, &saved, "automatic")), "pass");
+    assert_eq!(cvc_check(stack, &strict, &pay_saved(stack, &strict, &saved, "automatic")), Value::Null);
+    let openings = || stack.sql("vault", &format!("SELECT count(*) FROM openings WHERE merchant_id = '{owner}'"));
+    let before = openings();
+    let card = TypedCard { cvc: None, ..TypedCard::new(PAN, "") };
+    let sealed = seal(&key, &card, &strict.pk, &stack.run().fronts, clock::now_ms()).unwrap();
+    let entered = stack.post_json("/v1/tokens", &strict.pk, &json!({ "card": { "sealed_box": sealed } })).json();
+    let refused = pay_saved(stack, &strict, &save(entered["id"].as_str().unwrap()), "automatic");
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (402, &json!("cvc_required")), "{}", refused.text);
+    assert_eq!(openings(), before, "it was not even opened");
+
+    let file = format!("reference,number,exp_month,exp_year,name\nold-1,{PAN},12,2035,\n");
+    let imported = kura_vault(stack, &["import", "--merchant", &merchant.to_string()], &file);
+    let token =
+        imported.out.lines().find_map(|line| line.strip_prefix("old-1,")).unwrap_or_else(|| panic!("{imported:?}"));
+    for _ in 0..2 {
+        assert_eq!(cvc_check(stack, &strict, &pay_saved(stack, &strict, token, "automatic")), Value::Null);
+    }
+}
+
+/// Two payments of one saved card at the same moment, each to be made with the security code or not at all: one has it, and of
+/// the other nothing is sent, though the code was there when it was asked.
+#[test]
+fn a_code_serves_one_of_two_payments_at_once() {
+    let stack = Stack::shared();
+    let node = &VaultPeer::new(stack, 0);
+    let merchant = sample(stack);
+    for _ in 0..5 {
+        let token = tokenize(stack, &merchant, &node.sealing_key());
+        let form = [("type", "card"), ("card[token]", token.as_str())];
+        let saved = &stack.post("/v1/payment_methods", &merchant.sk, &form).json()["id"];
+        let start = &Barrier::new(2);
+        let ask = || {
+            let (attempt, reference) = VaultPeer::attempt();
+            let body = json!({ "context": node.context(), "attempt": attempt, "network_reference": reference,
+                "token": saved, "money": { "amount_minor": 1500, "currency": "JPY" }, "capture": true, "cvc": "require" });
+            start.wait();
+            (node.post(kura_wire::vault::PATH_AUTHORIZE, &body).1, reference)
+        };
+        let answers = std::thread::scope(|scope| [scope.spawn(ask), scope.spawn(ask)].map(|one| one.join().unwrap()));
+        let (paid, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|(said, _)| said["outcome"] == "approved");
+        assert_eq!((paid.len(), refused.len()), (1, 1), "{answers:?}");
+        assert_eq!(paid[0].0["cvc_check"], "pass");
+        assert_eq!(refused[0].0, json!({ "code": "cvc_required" }));
+        assert_eq!(entries_of(stack, &refused[0].1), Vec::<Value>::new(), "nothing was sent");
+    }
+}
+
+/// How long a code may be used is counted at the node that has it, from when it was entered: neither saving the card nor asking
+/// the other node, which never has it, makes it last, and a node that stood still meanwhile does not use it when it wakes.
+/// Past its time it is as with no code at all.
+#[test]
+fn a_codes_time_is_over_on_each_node() {
+    const HELD_MS: u64 = 4000;
+    let stack = &Stack::start(Options::default().vault_nodes(2).set(&format!("vault.cvc_hold_ms={HELD_MS}")));
+    no_node_holds_longer(stack, HELD_MS);
+    let (merchant, strict) = (sample(stack), strict(stack));
+    let nodes = [VaultPeer::new(stack, 0), VaultPeer::new(stack, 1)];
+    let attempts = || stack.sql("vault", "SELECT (SELECT count(*) FROM attempts), (SELECT count(*) FROM openings)");
+    for (name, node, other) in [("vault", &nodes[0], &nodes[1]), ("vault-1", &nodes[1], &nodes[0])] {
+        let key = node.sealing_key();
+        let enter = |who: &Merchant| (tokenize(stack, who, &key), Instant::now());
+        let save = |who: &Merchant, token: &str| {
+            let saved = stack.post("/v1/payment_methods", &who.sk, &[("type", "card"), ("card[token]", token)]);
+            saved.json()["id"].as_str().unwrap_or_else(|| panic!("{}", saved.text)).to_owned()
+        };
+        let until = |began: Instant, ms: u64| {
+            std::thread::sleep((began + Duration::from_millis(ms)).saturating_duration_since(Instant::now()));
+        };
+        let lacks_code = |paid: &Answer| {
+            assert_eq!(
+                (paid.status, &paid.json()["error"]["code"]),
+                (402, &json!("cvc_required")),
+                "{name}: {}",
+                paid.text
+            );
+        };
+        let (in_time, _) = enter(&strict);
+        assert_eq!(cvc_check(stack, &strict, &pay(stack, &strict, &in_time)), "pass", "{name}");
+
+        let (kept, began) = enter(&strict);
+        let (lenient, _) = enter(&merchant);
+        let (asked_for, last) = enter(&merchant);
+        until(began, HELD_MS / 2);
+        let (kept, asked_for) = (save(&strict, &kept), save(&merchant, &asked_for));
+        let (attempt, reference) = VaultPeer::attempt();
+        let insisting = json!({ "context": other.context(), "attempt": attempt, "network_reference": reference,
+            "token": asked_for, "money": { "amount_minor": 1500, "currency": "JPY" }, "capture": true, "cvc": "require" });
+        let answer = other.post(kura_wire::vault::PATH_AUTHORIZE, &insisting);
+        assert_eq!(answer.1, json!({ "code": "cvc_required" }), "the other node never has it");
+        // At the moment at which its time is over, in whatever part of half a second the sweep comes by.
+        until(last, HELD_MS);
+        let before = attempts();
+        lacks_code(&pay_saved(stack, &strict, &kept, "automatic"));
+        let answer = node.post(kura_wire::vault::PATH_AUTHORIZE, &insisting);
+        assert_eq!(answer.1, json!({ "code": "cvc_required" }), "{name}");
+        assert_eq!(attempts(), before, "nothing was opened, nothing begun");
+        assert_eq!(cvc_check(stack, &merchant, &pay(stack, &merchant, &lenient)), Value::Null, "{name}: without it");
+
+        let (stopped, began) = enter(&strict);
+        stack.pause(name);
+        until(began, HELD_MS + 100);
+        stack.go_on(name);
+        lacks_code(&pay(stack, &strict, &stopped));
+    }
+}
+
+/// A node that is to hold codes for more than 15 minutes does not start.
+fn no_node_holds_longer(stack: &Stack, held_ms: u64) {
+    let config = std::fs::read_to_string(stack.state().join("vault/vault.toml")).unwrap();
+    let too_long = stack.state().join("too-long.toml");
+    std::fs::write(&too_long, config.replace(&format!("cvc_hold_ms = {held_ms}"), "cvc_hold_ms = 900001")).unwrap();
+    let output =
+        Command::new(kura_tests::program("kura-vault")).arg("--config").arg(too_long).arg("serve").output().unwrap();
+    assert!(!output.status.success());
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("900000 (15 minutes) at the most"), "{said}");
 }
 
 /// A node that is told to end wipes the codes that it holds before it does.

@@ -1,4 +1,5 @@
-//! Import and rotation with the vault killed under them: what was acknowledged is there, and what was begun is finished.
+//! Import and rotation with the vault killed under them, one node or two: what was acknowledged is there, and what was begun is
+//! finished.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::collections::HashMap;
@@ -183,4 +184,62 @@ fn rotate_deks_with_kills(stack: &Stack) {
     assert_eq!(stack.sql("vault", recorded), "t", "no opening without its ledger row");
     let fields = stack.sql("vault", "SELECT DISTINCT fields, class, actor FROM openings WHERE purpose = 'reseal'");
     assert_eq!(fields, "{pan,holder}|card|vault.kura.internal");
+}
+
+/// How often a process has begun to work on a rotation.
+fn begun(stack: &Stack, name: &str) -> usize {
+    stack.log(name).matches("\"rotating\"").count()
+}
+
+/// Of two nodes one rotates and the other waits, also when the one stands still. When the one's connection is cut, its lock is
+/// free, and the other goes on where it was; the one then waits in its turn, and goes on when the other is killed. All cards
+/// are there and open.
+#[test]
+fn two_nodes_take_turns_at_a_rotation() {
+    let stack = &Stack::start(Options::default().vault_nodes(2).spare("vault").spare("vault-1"));
+    let (cards, tokens) = (stack.state().join("cards.csv"), stack.state().join("tokens.csv"));
+    generated::write_csv(&cards, CARDS);
+    let (import, mut pipe) = import(stack, &tokens, &[]);
+    pipe.write_all(&std::fs::read(&cards).unwrap()).unwrap();
+    drop(pipe);
+    assert!(import.wait_with_output().unwrap().status.success());
+    let tokens = generated::read_tokens(&tokens);
+
+    let (begun_one, said) = stack.ask_operator(&["rotate", "dek", "--rows-per-second", "2000", "--execute"]);
+    assert_eq!(begun_one["running"], true, "{begun_one} {said}");
+    let done = || stack.sql("vault", "SELECT items_done FROM rotations").parse::<u64>().unwrap();
+    wait_until("some rows", || done() > 1000);
+    let nodes = ["vault", "vault-1"];
+    let at_work = nodes.map(|name| begun(stack, name));
+    let (one, other) = if at_work[0] == 1 { (nodes[0], nodes[1]) } else { (nodes[1], nodes[0]) };
+    assert_eq!((begun(stack, one), begun(stack, other)), (1, 0), "{at_work:?}");
+    stack.pause(one);
+    let stood_at = done();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!((done(), begun(stack, other)), (stood_at, 0), "nobody works without the lock");
+
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted
+               AND database = (SELECT oid FROM pg_database WHERE datname = 'vault')
+               AND objid::bigint = hashtext('kura rotation')::bigint & 4294967295";
+    assert_eq!(stack.sql("vault", cut), "1", "one node has the lock");
+    wait_until("the other to begin", || begun(stack, other) == 1);
+    stack.go_on(one);
+    wait_until("the one to notice", || stack.log(one).contains("the rotation will be tried again"));
+    let taken_over_at = done();
+    wait_until("the other to get on", || done() > taken_over_at.max(stood_at) + 1000);
+    assert_eq!((begun(stack, one), begun(stack, other)), (1, 1), "the one waits");
+
+    stack.kill9(other);
+    let left_at = done();
+    assert!(left_at < u64::from(CARDS), "killed in its middle");
+    wait_until("the one to go on", || begun(stack, one) == 2 && done() > left_at);
+    let (ended, said) = stack.ask_operator(&["rotation", "--unlimited", "--wait"]);
+    assert_eq!((&ended["running"], &ended["items_damaged"]), (&false.into(), &0.into()), "{ended} {said}");
+    let by_node =
+        "SELECT string_agg(DISTINCT node::text, ',' ORDER BY node::text) FROM openings WHERE purpose = 'reseal'";
+    assert_eq!(stack.sql("vault", by_node), "0,1");
+    assert_eq!(stack.sql("vault", "SELECT DISTINCT state FROM deks JOIN cards ON deks.id = key_id"), "active");
+    assert_all_open(stack, &tokens);
+    let (status, paid) = pay(stack, &stack.run().keys.sk_test, &tokens[7].1);
+    assert_eq!((status, &paid["status"]), (200, &Value::from("succeeded")), "{paid}");
 }

@@ -85,9 +85,11 @@ impl CvcStore {
         shelf.take(record)
     }
 
-    /// Whether a code is held for this record.
-    pub fn holds(&self, record: &RecordId) -> bool {
-        self.lock().slots.contains_key(record)
+    /// Whether a code is held for this record, and its time is not over.
+    pub fn holds(&self, record: &RecordId, now: Instant) -> bool {
+        let mut shelf = self.lock();
+        shelf.drop_expired(now);
+        shelf.slots.contains_key(record)
     }
 
     /// Wipes all of it, before the process ends. Gives how many codes there were.
@@ -243,6 +245,17 @@ mod tests {
         store.sweep(start + MAX_HELD);
         assert!(all_bytes(&store).iter().all(|byte| *byte == 0));
         assert!(store.take(&[1; 16], start).is_none());
+    }
+
+    /// A code whose time is over counts no more from that moment on, whether or not anybody has swept since.
+    #[test]
+    fn a_code_is_not_held_past_its_time() {
+        let store = CvcStore::new(8, MAX_HELD).unwrap();
+        let start = Instant::now();
+        store.hold([1; 16], &cvc("7391"), start);
+        assert!(store.holds(&[1; 16], start + MAX_HELD - Duration::from_millis(1)));
+        assert!(!store.holds(&[1; 16], start + MAX_HELD));
+        assert!(all_bytes(&store).iter().all(|byte| *byte == 0));
     }
 
     /// A full store says so, keeps what it has, and has room again after one was used.

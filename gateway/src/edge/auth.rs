@@ -50,6 +50,8 @@ impl AuthenticatedMerchant {
     }
 
     /// What is to be done when no security code is at hand for this card: at its first charge the merchant may insist on one.
+    /// An imported card had its first charge in the system that it comes from, which could not keep the code, and nobody is
+    /// there to enter it when a subscription is due: it is charged without, as card networks have it for stored credentials.
     pub fn cvc_rule(&self, card: &Card) -> CvcRule {
         if self.key.requires_cvc && card.charged_at.is_none() { CvcRule::Require } else { CvcRule::Proceed }
     }

@@ -37,7 +37,7 @@ pub struct Card {
     pub metadata: Map<String, Value>,
     /// When it was made.
     pub created_at: OffsetDateTime,
-    /// When a charge of it was first approved.
+    /// When a charge of it was first approved; of an imported card, when it was first named here.
     pub charged_at: Option<OffsetDateTime>,
 }
 
@@ -126,6 +126,37 @@ pub(crate) async fn insert_saved(
         i16::try_from(card.exp_year).unwrap_or(i16::MAX),
         card.fingerprint,
         saved_at,
+        at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Keeps what the vault told of an imported card: saved, and past its first charge, which was made where it comes from. One
+/// statement, since a card without its first charge would be asked for a code that nobody has.
+pub(crate) async fn insert_imported(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    token: CardToken,
+    card: &CardSummary,
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway cards::insert_imported */
+         INSERT INTO cards (merchant_id, record, livemode, node, brand, bin, last_four, exp_month, exp_year, fingerprint,
+             token_used_at, saved_at, created_at, charged_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $11, $11) ON CONFLICT DO NOTHING",
+        tenant.id(),
+        uuid(&token.record),
+        tenant.livemode,
+        i16::try_from(token.node.number()).unwrap_or(i16::MAX),
+        card.brand.as_str(),
+        card.bin,
+        card.last_four,
+        i16::from(card.exp_month),
+        i16::try_from(card.exp_year).unwrap_or(i16::MAX),
+        card.fingerprint,
         at,
     )
     .execute(conn)

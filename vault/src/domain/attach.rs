@@ -1,5 +1,7 @@
 //! A single-use token becomes a saved payment method. Nothing is opened for it: both names are one record's.
 
+use std::time::Instant;
+
 use kura_platform::clock;
 use kura_platform::tls::{Gateway, Peer};
 use kura_wire::card::{CardBrand, CardSummary};
@@ -43,7 +45,7 @@ impl Vault {
         Ok(Tokenized {
             token: request.token.with_use(TokenUse::Multi),
             card: summary_of(&card)?,
-            cvc_held: self.cvcs.holds(&request.token.record),
+            cvc_held: self.cvcs.holds(&request.token.record, Instant::now()),
         })
     }
 }

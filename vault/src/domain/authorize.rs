@@ -78,7 +78,7 @@ impl Vault {
     }
 
     fn lacks_cvc(&self, request: &Authorize) -> bool {
-        request.cvc == CvcRule::Require && !self.cvcs.holds(&request.token.record)
+        request.cvc == CvcRule::Require && !self.cvcs.holds(&request.token.record, Instant::now())
     }
 
     /// A canary is declined as issuers decline without a reason. Nothing is opened and nothing is sent; the attempt is on

@@ -4,11 +4,16 @@
 use kura_platform::clock;
 use kura_wire::erasure::{DataColumn, ErasedRecords, HeldRecords, RetentionReport, SweepState};
 use kura_wire::ids::MerchantId;
+use time::Duration;
 
 use super::Vault;
 use crate::store::held::{self, Table};
 use crate::store::sweeps::SweepRow;
 use crate::store::{StoreError, catalogue, erasures, retention, sweeps};
+
+/// What is past its time for so long is overdue even if no sweep came by since: it should have, several times. Without this a
+/// sweeper that stands still would leave nothing overdue.
+const SWEPT_WITHIN: Duration = Duration::days(1);
 
 impl Vault {
     /// Makes the report.
@@ -55,7 +60,8 @@ impl Vault {
         sweeps: &[SweepRow],
     ) -> Result<Vec<HeldRecords>, StoreError> {
         let swept = sweeps.iter().find(|row| row.table_name == table.as_str()).and_then(|row| row.last_started_at);
-        let rows = held::count(&self.pool, table, swept.unwrap_or_else(clock::now)).await?;
+        let now = clock::now();
+        let rows = held::count(&self.pool, table, swept.unwrap_or(now).max(now - SWEPT_WITHIN)).await?;
         let limit = |rule: &str| limits.iter().find(|(name, _)| name == rule).map_or(0, |(_, days)| *days);
         let record = |row: held::HeldCount| HeldRecords {
             limit_days: limit(&row.rule),

@@ -139,10 +139,8 @@ pub(super) async fn find_or_adopt(context: &Context, token: CardToken) -> ApiRes
     if card.is_none() && token.allows == TokenUse::Multi {
         match context.app.vault.describe(&Describe { context: context.vault_context(), token }).await {
             Ok(told) => {
-                let (mut db, now) = (context.db().await?, clock::now());
-                cards::insert(&mut db, tenant, told.token, &told.card, now).await?;
-                // It was charged where it comes from, and has no code to be asked for.
-                cards::mark_charged(&mut db, tenant, told.token.record, now).await?;
+                let mut db = context.db().await?;
+                cards::insert_imported(&mut db, tenant, told.token, &told.card, clock::now()).await?;
             }
             Err(VaultFailure::Refused(VaultErrorCode::TokenUnknown)) => return Ok(None),
             Err(failure) => return Err(failure.into()),
