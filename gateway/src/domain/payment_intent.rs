@@ -3,6 +3,9 @@
 //! Sums are part of the state, so that "never captured more than authorized, never refunded more than captured" is decided
 //! here and checked by the database a second time. While an attempt is under way its kind and amount stand in
 //! [`InFlight`]; nothing else can begin until it has settled. Refunds run beside each other: their sum is what counts.
+//!
+//! A card's way is confirm, perhaps authenticate, perhaps a challenge, authorize, perhaps capture. Money that the shopper brings
+//! (a store, a bank, a wallet) is asked for, waited for, and then there: it is never authorized first.
 
 /// Stripe's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,7 +14,7 @@ pub enum Status {
     RequiresPaymentMethod,
     /// A card is named, nobody asked for the money.
     RequiresConfirmation,
-    /// The shopper has something to do (3-D Secure).
+    /// The shopper has something to do: 3-D Secure, or bring the money.
     RequiresAction,
     /// An attempt is under way, or its end is not known yet.
     Processing,
@@ -80,6 +83,14 @@ impl CaptureMethod {
 /// What is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InFlight {
+    /// The issuer is being asked who uses the card.
+    Authenticate,
+    /// The issuer asks the shopper.
+    Challenge,
+    /// The network is being asked to take the shopper's money.
+    Request,
+    /// The shopper is to bring it.
+    Deposit,
     /// The whole amount is being asked for.
     Authorize,
     /// So much is being captured.
@@ -105,7 +116,7 @@ pub struct Progress {
     pub refunded: i64,
     /// Being given back; the end is not known.
     pub refunding: i64,
-    /// Set while [`Status::Processing`].
+    /// Set while [`Status::Processing`] or [`Status::RequiresAction`].
     pub in_flight: Option<InFlight>,
 }
 
@@ -122,13 +133,38 @@ pub enum End {
     Unsent,
 }
 
+/// How a payment begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// A card, asked for the money at once.
+    Card,
+    /// A card, whose holder is asked for first.
+    CardAuthenticated,
+    /// Money that the shopper brings.
+    Deposit,
+}
+
 /// What is asked of a payment, or happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// A card was named (or, before confirmation, another one).
-    NameCard,
+    /// A payment method was named (or, before confirmation, another one).
+    NameMethod,
     /// Ask for the money.
-    Confirm,
+    Confirm(Way),
+    /// The network wants to know who it is before it says yes.
+    StepUp,
+    /// The issuer wants to ask the shopper.
+    Challenged,
+    /// The issuer knows, or could not be asked and does not insist.
+    Authenticated,
+    /// It is not the cardholder, or the shopper gave up.
+    AuthenticationFailed,
+    /// The network will take the shopper's money.
+    Requested,
+    /// It will not, or its time is over, or the shopper refused.
+    RequestEnded,
+    /// The shopper brought it.
+    Deposited,
     /// Capture so much of what was authorized.
     Capture(i64),
     /// Call it off.
@@ -163,8 +199,8 @@ pub enum Refusal {
 
 impl Progress {
     /// A new payment.
-    pub const fn new(amount: i64, capture_method: CaptureMethod, card_named: bool) -> Self {
-        let status = if card_named { Status::RequiresConfirmation } else { Status::RequiresPaymentMethod };
+    pub const fn new(amount: i64, capture_method: CaptureMethod, method_named: bool) -> Self {
+        let status = if method_named { Status::RequiresConfirmation } else { Status::RequiresPaymentMethod };
         Self { status, amount, capture_method, capturable: 0, received: 0, refunded: 0, refunding: 0, in_flight: None }
     }
 
@@ -183,20 +219,53 @@ impl Progress {
     /// # Errors
     /// [`Refusal`], and nothing changes.
     pub fn after(self, event: Event) -> Result<Self, Refusal> {
-        match event {
-            Event::NameCard if self.is_open() => Ok(Self { status: Status::RequiresConfirmation, ..self }),
-            Event::Confirm if self.status == Status::RequiresConfirmation => Ok(self.start(InFlight::Authorize)),
-            Event::Capture(amount) => self.capture(amount),
-            Event::Cancel => self.cancel(),
-            Event::Refund(amount) => self.refund(amount),
-            Event::Settled(end) => self.settled(end),
-            Event::RefundSettled(amount, end) => self.refund_settled(amount, end),
-            Event::NameCard | Event::Confirm => Err(Refusal::Status),
+        match (event, self.in_flight) {
+            (Event::NameMethod, _) if self.is_open() => Ok(Self { status: Status::RequiresConfirmation, ..self }),
+            (Event::Confirm(way), _) if self.status == Status::RequiresConfirmation => Ok(self.start(match way {
+                Way::Card => InFlight::Authorize,
+                Way::CardAuthenticated => InFlight::Authenticate,
+                Way::Deposit => InFlight::Request,
+            })),
+            (Event::StepUp, Some(InFlight::Authorize)) => Ok(self.start(InFlight::Authenticate)),
+            (Event::Challenged, Some(InFlight::Authenticate)) => Ok(self.wait(InFlight::Challenge)),
+            (Event::Authenticated, Some(InFlight::Authenticate | InFlight::Challenge)) => {
+                Ok(self.start(InFlight::Authorize))
+            }
+            (Event::AuthenticationFailed, Some(InFlight::Authenticate | InFlight::Challenge))
+            | (Event::RequestEnded, Some(InFlight::Request | InFlight::Deposit)) => {
+                Ok(self.rest(Status::RequiresPaymentMethod))
+            }
+            (Event::Requested, Some(InFlight::Request)) => Ok(self.wait(InFlight::Deposit)),
+            // The network's word may be here before its answer to the request.
+            (Event::Deposited, Some(InFlight::Request | InFlight::Deposit)) => {
+                Ok(Self { received: self.amount, ..self.rest(Status::Succeeded) })
+            }
+            (Event::Capture(amount), _) => self.capture(amount),
+            (Event::Cancel, _) => self.cancel(),
+            (Event::Refund(amount), _) => self.refund(amount),
+            (Event::Settled(end), _) => self.settled(end),
+            (Event::RefundSettled(amount, end), _) => self.refund_settled(amount, end),
+            (
+                Event::NameMethod
+                | Event::Confirm(_)
+                | Event::StepUp
+                | Event::Challenged
+                | Event::Authenticated
+                | Event::AuthenticationFailed
+                | Event::Requested
+                | Event::RequestEnded
+                | Event::Deposited,
+                _,
+            ) => Err(Refusal::Status),
         }
     }
 
     const fn start(self, what: InFlight) -> Self {
         Self { status: Status::Processing, in_flight: Some(what), ..self }
+    }
+
+    const fn wait(self, what: InFlight) -> Self {
+        Self { status: Status::RequiresAction, in_flight: Some(what), ..self }
     }
 
     const fn rest(self, status: Status) -> Self {
@@ -248,6 +317,9 @@ impl Progress {
             (InFlight::Capture(_) | InFlight::Void, End::Declined | End::Reversed | End::Unsent) => {
                 self.rest(Status::RequiresCapture)
             }
+            (InFlight::Authenticate | InFlight::Challenge | InFlight::Request | InFlight::Deposit, _) => {
+                return Err(Refusal::Status);
+            }
         })
     }
 
@@ -272,11 +344,22 @@ mod tests {
         prop_oneof![Just(End::Approved), Just(End::Declined), Just(End::Reversed), Just(End::Unsent)]
     }
 
+    fn ways() -> impl Strategy<Value = Way> {
+        prop_oneof![Just(Way::Card), Just(Way::CardAuthenticated), Just(Way::Deposit)]
+    }
+
     fn events() -> impl Strategy<Value = Event> {
         let amounts = -1..1_500_i64;
         prop_oneof![
-            Just(Event::NameCard),
-            Just(Event::Confirm),
+            Just(Event::NameMethod),
+            ways().prop_map(Event::Confirm),
+            Just(Event::StepUp),
+            Just(Event::Challenged),
+            Just(Event::Authenticated),
+            Just(Event::AuthenticationFailed),
+            Just(Event::Requested),
+            Just(Event::RequestEnded),
+            Just(Event::Deposited),
             amounts.clone().prop_map(Event::Capture),
             Just(Event::Cancel),
             amounts.clone().prop_map(Event::Refund),
@@ -303,12 +386,14 @@ mod tests {
                 prop_assert!(next.refunded >= 0 && next.refunding >= 0);
                 prop_assert!(next.refunded + next.refunding <= next.received);
                 prop_assert!(next.received >= now.received, "what was captured stays captured");
-                prop_assert_eq!(next.in_flight.is_some(), next.status == Status::Processing);
+                let under_way = matches!(next.status, Status::Processing | Status::RequiresAction);
+                prop_assert_eq!(next.in_flight.is_some(), under_way);
                 if matches!(now.status, Status::Canceled | Status::Succeeded) {
                     prop_assert_eq!(next.status, now.status);
                 }
                 if next.received > now.received {
-                    prop_assert!(matches!(event, Event::Settled(End::Approved)), "money comes from approvals only");
+                    let brings = matches!(event, Event::Settled(End::Approved) | Event::Deposited);
+                    prop_assert!(brings, "money comes from approvals and deposits only");
                 }
                 now = next;
             }
@@ -317,9 +402,11 @@ mod tests {
         /// A second confirmation, capture or cancellation can't begin while one is under way.
         #[test]
         fn one_attempt_at_a_time(method in methods(), amount in 1..1_000_i64) {
-            let now = Progress::new(amount, method, true).after(Event::Confirm).unwrap();
-            for event in [Event::NameCard, Event::Confirm, Event::Capture(1), Event::Cancel, Event::Refund(1)] {
-                prop_assert!(now.after(event).is_err());
+            for way in [Way::Card, Way::CardAuthenticated, Way::Deposit] {
+                let now = Progress::new(amount, method, true).after(Event::Confirm(way)).unwrap();
+                for event in [Event::NameMethod, Event::Confirm(way), Event::Capture(1), Event::Cancel, Event::Refund(1)] {
+                    prop_assert!(now.after(event).is_err());
+                }
             }
         }
     }
@@ -332,13 +419,13 @@ mod tests {
     #[test]
     fn payments_live_as_stripe_tells_it() {
         let automatic = Progress::new(1_000, CaptureMethod::Automatic, true);
-        let paid = run(automatic, &[Event::Confirm, Event::Settled(End::Approved)]);
+        let paid = run(automatic, &[Event::Confirm(Way::Card), Event::Settled(End::Approved)]);
         assert_eq!((paid.status, paid.received), (Status::Succeeded, 1_000));
         let returned = run(paid, &[Event::Refund(400), Event::RefundSettled(400, End::Approved)]);
         assert_eq!((returned.status, returned.refunded, returned.refundable()), (Status::Succeeded, 400, 600));
 
         let manual = Progress::new(1_000, CaptureMethod::Manual, true);
-        let held = run(manual, &[Event::Confirm, Event::Settled(End::Approved)]);
+        let held = run(manual, &[Event::Confirm(Way::Card), Event::Settled(End::Approved)]);
         assert_eq!((held.status, held.capturable, held.received), (Status::RequiresCapture, 1_000, 0));
         let part = run(held, &[Event::Capture(300), Event::Settled(End::Approved)]);
         assert_eq!((part.status, part.capturable, part.received), (Status::Succeeded, 0, 300));
@@ -346,18 +433,47 @@ mod tests {
         let voided = run(held, &[Event::Cancel, Event::Settled(End::Approved)]);
         assert_eq!((voided.status, voided.capturable), (Status::Canceled, 0));
 
-        let declined = run(automatic, &[Event::Confirm, Event::Settled(End::Declined)]);
+        let declined = run(automatic, &[Event::Confirm(Way::Card), Event::Settled(End::Declined)]);
         assert_eq!(declined.status, Status::RequiresPaymentMethod);
-        assert_eq!(declined.after(Event::Confirm), Err(Refusal::Status), "a declined card is not tried again unnamed");
-        let again = run(declined, &[Event::NameCard, Event::Confirm, Event::Settled(End::Approved)]);
+        assert_eq!(
+            declined.after(Event::Confirm(Way::Card)),
+            Err(Refusal::Status),
+            "a declined card is not tried again unnamed"
+        );
+        let again = run(declined, &[Event::NameMethod, Event::Confirm(Way::Card), Event::Settled(End::Approved)]);
         assert_eq!(again.status, Status::Succeeded);
+    }
+
+    /// What the shopper does in between: prove who it is, bring the money, or neither.
+    #[test]
+    fn shoppers_have_their_part() {
+        let new = Progress::new(1_000, CaptureMethod::Automatic, true);
+        let asked = run(new, &[Event::Confirm(Way::Card), Event::StepUp, Event::Challenged]);
+        assert_eq!((asked.status, asked.in_flight), (Status::RequiresAction, Some(InFlight::Challenge)));
+        assert_eq!(asked.after(Event::Deposited), Err(Refusal::Status), "a challenge brings no money");
+        let paid = run(asked, &[Event::Authenticated, Event::Settled(End::Approved)]);
+        assert_eq!((paid.status, paid.received), (Status::Succeeded, 1_000));
+        assert_eq!(asked.after(Event::AuthenticationFailed).unwrap().status, Status::RequiresPaymentMethod);
+        assert_eq!(asked.after(Event::Cancel).unwrap().status, Status::Canceled);
+
+        let waiting = run(new, &[Event::Confirm(Way::Deposit), Event::Requested]);
+        assert_eq!((waiting.status, waiting.in_flight), (Status::RequiresAction, Some(InFlight::Deposit)));
+        assert_eq!(waiting.after(Event::Authenticated), Err(Refusal::Status), "a deposit is not authorized");
+        assert_eq!(waiting.after(Event::RequestEnded).unwrap().status, Status::RequiresPaymentMethod);
+        let early = run(new, &[Event::Confirm(Way::Deposit), Event::Deposited]);
+        let brought = waiting.after(Event::Deposited).unwrap();
+        assert_eq!((brought.status, brought.received, brought.refundable()), (Status::Succeeded, 1_000, 1_000));
+        assert_eq!(early, brought, "the word may be here before the answer");
+        assert_eq!(brought.after(Event::Deposited), Err(Refusal::Status), "once");
     }
 
     /// A refund whose end is unknown keeps its amount reserved, and gives it free when it turns out not to have happened.
     #[test]
     fn pending_refunds_are_counted() {
-        let paid =
-            run(Progress::new(100, CaptureMethod::Automatic, true), &[Event::Confirm, Event::Settled(End::Approved)]);
+        let paid = run(
+            Progress::new(100, CaptureMethod::Automatic, true),
+            &[Event::Confirm(Way::Card), Event::Settled(End::Approved)],
+        );
         let pending = run(paid, &[Event::Refund(100)]);
         assert_eq!(pending.after(Event::Refund(1)), Err(Refusal::NothingLeft));
         let failed = run(pending, &[Event::RefundSettled(100, End::Reversed)]);

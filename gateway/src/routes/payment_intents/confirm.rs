@@ -10,7 +10,7 @@ use super::create;
 use super::flow::{NextAttempt, answer, answer_met, next_attempt, refused};
 use crate::codes::Code;
 use crate::domain::mask;
-use crate::domain::payment_intent::{CaptureMethod, Event};
+use crate::domain::payment_intent::{CaptureMethod, Event, Way};
 use crate::edge::call::Context;
 use crate::endpoint::types::Text;
 use crate::error::{ApiError, ApiResult};
@@ -196,8 +196,11 @@ fn decide(intent: Intent, card: Option<&(NamedCard, Card)>) -> ApiResult<Intent>
         return Err(refuse(crate::domain::payment_intent::Refusal::Status));
     };
     check_owner(&intent, card)?;
-    let progress =
-        intent.progress.after(Event::NameCard).and_then(|named| named.after(Event::Confirm)).map_err(refuse)?;
+    let progress = intent
+        .progress
+        .after(Event::NameMethod)
+        .and_then(|named| named.after(Event::Confirm(Way::Card)))
+        .map_err(refuse)?;
     Ok(Intent { progress, card: Some(*named), last_error: None, ..intent })
 }
 

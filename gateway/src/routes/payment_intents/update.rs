@@ -98,7 +98,7 @@ impl Change {
         intent.customer = self.customer.or(intent.customer);
         if let Some((named, _)) = &self.card {
             intent.card = Some(*named);
-            intent.progress = intent.progress.after(Event::NameCard).map_err(ApiError::internal)?;
+            intent.progress = intent.progress.after(Event::NameMethod).map_err(ApiError::internal)?;
         }
         check_owner(&intent, self.card.as_ref())?;
         intent.description = self.description.apply(intent.description);
