@@ -200,6 +200,12 @@ codes! {
     ProcessingError "processing_error" Card 402
         "An error occurred while processing your card. Nothing was charged. Try again in a little while."
         "Confirm the payment again.";
+    AuthenticationRequired "authentication_required" Card 402
+        "Your card's issuer wants to know that it is you. Please pay again yourself, so that it can ask."
+        "The payment was off-session. Confirm it again with the shopper there, and send them to `next_action`.";
+    AuthenticationFailed "payment_intent_authentication_failure" Card 402
+        "The payment was not authenticated by the card's issuer. Nothing was charged."
+        "Ask the shopper to try again, or for another card.";
     IdempotencyKeyReused "idempotency_key_reused" Idempotency 400
         "This Idempotency-Key was first used with other parameters, or for another endpoint. Use a new key for a new request."
         "Keys are remembered for 24 hours.";
@@ -255,6 +261,7 @@ impl Code {
     /// The code for a network's or a card's refusal, as merchants know it from Stripe.
     pub fn of_decline(decline_code: &str) -> Self {
         match decline_code {
+            "authentication_required" => Self::AuthenticationRequired,
             "expired_card" => Self::ExpiredCard,
             "incorrect_cvc" => Self::IncorrectCvc,
             "incorrect_number" => Self::IncorrectNumber,

@@ -27,5 +27,6 @@ pub mod request_ids;
 pub mod routes;
 pub mod secret;
 pub mod store;
+pub mod three_d_secure;
 pub mod vault_client;
 pub mod vault_nodes;

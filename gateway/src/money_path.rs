@@ -24,11 +24,13 @@ use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Cause, Happened};
 use crate::render;
 use crate::store::attempts::{self, Attempt, Kind, State};
+use crate::store::authentications::Authentication;
 use crate::store::cards::{self, Card};
 use crate::store::charges::{self, Charge};
-use crate::store::payment_intents::{self, Intent, LastError};
+use crate::store::payment_intents::{self, Intent, LastError, NamedCard};
 use crate::store::timeline::{self, Entry};
 use crate::store::{Tenant, refunds, transfers};
+use crate::three_d_secure;
 use crate::vault_client::VaultFailure;
 
 /// How an attempt ended, with what the network said of it.
@@ -129,6 +131,8 @@ pub struct Carried {
     pub intent: Intent,
     /// The end, if it is known.
     pub ending: Option<Ending>,
+    /// The proof that the network asked for instead of saying yes.
+    pub step_up: Option<Authentication>,
 }
 
 /// The card that is charged.
@@ -157,10 +161,10 @@ pub async fn carry_out(
     let answer = ask(app, context, attempt, charged).await?;
     let Some(ending) = Ending::of(answer) else {
         tell_processing(app, cause, attempt).await?;
-        return Ok(Carried { intent, ending: None });
+        return Ok(Carried { intent, ending: None, step_up: None });
     };
-    let intent = settle(app, cause, attempt, &ending, charged.map(|charged| &charged.card)).await?;
-    Ok(Carried { intent, ending: Some(ending) })
+    let (intent, step_up) = settle(app, cause, attempt, &ending, charged.map(|charged| &charged.card)).await?;
+    Ok(Carried { intent, ending: Some(ending), step_up })
 }
 
 /// Tells, once for each attempt, that a payment is `processing`: that its end is not known and may take a while.
@@ -179,7 +183,7 @@ pub async fn tell_processing(app: &App, cause: &Cause, attempt: &Attempt) -> Api
         return Ok(());
     }
     let card = cards::find(&mut tx, tenant, attempt.record).await?;
-    let shown = render::payment_intent::payment_intent(tenant, &intent, card.as_ref());
+    let shown = render::payment_intent::payment_intent(tenant, &intent, card.as_ref(), None);
     events::tell(&mut tx, cause, at, [Happened::to(&shown, events::Kind::PaymentIntentProcessing)?]).await?;
     tx.commit().await?;
     Ok(())
@@ -209,8 +213,8 @@ async fn ask(
                 money,
                 capture,
                 cvc,
-                initiator: Initiator::Cardholder,
-                authentication: None,
+                initiator: if attempt.off_session { Initiator::Merchant } else { Initiator::Cardholder },
+                authentication: attempt.authentication,
             };
             app.vault.authorize(&ask).await
         }
@@ -231,13 +235,20 @@ pub async fn settle(
     attempt: &Attempt,
     ending: &Ending,
     at_hand: Option<&Card>,
-) -> ApiResult<Intent> {
+) -> ApiResult<(Intent, Option<Authentication>)> {
     let (tenant, at) = (cause.tenant, clock::now());
     let mut tx = app.db.begin(tenant).await?;
     let intent = payment_intents::lock(&mut tx, tenant, attempt.intent).await?;
     let intent = intent.ok_or_else(|| ApiError::internal("an attempt without its payment"))?;
     if !attempts::mark_settled(&mut tx, tenant, attempt.id, ending.state(), ending.code(), at).await? {
-        return Ok(intent);
+        return Ok((intent, None));
+    }
+    if asks_for_a_proof(attempt, ending)
+        && let Some(card) = intent.card
+    {
+        let step_up = step_up(app, &mut tx, cause, attempt, intent, card).await?;
+        tx.commit().await?;
+        return Ok(step_up);
     }
     let card = match at_hand {
         Some(card) => Some(card.clone()),
@@ -250,7 +261,34 @@ pub async fn settle(
     let entries: Vec<Entry> = resolved.into_iter().chain([entry(kind, attempt, ending.code())]).collect();
     timeline::append(&mut tx, tenant, attempt.intent, cause.request, at, &entries).await?;
     tx.commit().await?;
-    Ok(intent)
+    Ok((intent, None))
+}
+
+/// The network says no for want of a proof of who the cardholder is, and the cardholder can be asked.
+fn asks_for_a_proof(attempt: &Attempt, ending: &Ending) -> bool {
+    let soft = matches!(ending, Ending::Declined { decline_code: DeclineCode::AuthenticationRequired, .. });
+    soft && attempt.kind == Kind::Authorize && attempt.authentication.is_none() && !attempt.off_session
+}
+
+/// Instead of ending, the payment goes on to 3-D Secure. No charge is made of what was only a question.
+async fn step_up(
+    app: &App,
+    conn: &mut PgConnection,
+    cause: &Cause,
+    attempt: &Attempt,
+    intent: Intent,
+    card: NamedCard,
+) -> ApiResult<(Intent, Option<Authentication>)> {
+    let (tenant, at) = (cause.tenant, clock::now());
+    let progress = three_d_secure::stepping_up(intent.progress)?;
+    let intent = Intent { progress, ..intent };
+    let authentication = three_d_secure::of_payment(three_d_secure::after_decline(app, attempt), &intent, card);
+    three_d_secure::begin(app, conn, tenant, &authentication).await?;
+    attempts::mark_stepped_up(conn, tenant, attempt.id).await?;
+    payment_intents::update(conn, tenant, &intent).await?;
+    let entries = [entry("authentication_required", attempt, None)];
+    timeline::append(conn, tenant, attempt.intent, cause.request, at, &entries).await?;
+    Ok((intent, Some(authentication)))
 }
 
 /// One settlement, under the payment's lock.
@@ -276,7 +314,7 @@ impl Settling<'_> {
         };
         payment_intents::update(conn, self.tenant, &intent).await?;
         if let Some(told) = self.told_of_the_payment() {
-            let shown = render::payment_intent::payment_intent(self.tenant, &intent, self.card.as_ref());
+            let shown = render::payment_intent::payment_intent(self.tenant, &intent, self.card.as_ref(), None);
             self.happened.push(Happened::to(&shown, told)?);
         }
         Ok((intent, kind))
@@ -332,6 +370,7 @@ impl Settling<'_> {
         }
         if self.ending.end() == End::Approved {
             cards::mark_charged(conn, self.tenant, attempt.record, self.at).await?;
+            self.keep_for_later(conn, intent).await?;
         }
         match self.ending {
             Ending::Approved { .. } if attempt.capture => {
@@ -359,6 +398,20 @@ impl Settling<'_> {
                 Ok("unsent")
             }
         }
+    }
+
+    /// The card of a payment that was to set it up for later becomes the customer's.
+    async fn keep_for_later(&mut self, conn: &mut PgConnection, intent: &Intent) -> ApiResult<()> {
+        let (Some(_), Some(customer), Some(card)) = (intent.future_usage, intent.customer, self.card.clone()) else {
+            return Ok(());
+        };
+        if card.customer.is_none() && cards::attach(conn, self.tenant, card.record, customer).await? {
+            let attached = Card { customer: Some(customer), ..card };
+            let shown = render::card::payment_method(self.tenant, &attached);
+            self.happened.push(Happened::to(&shown, events::Kind::PaymentMethodAttached)?);
+            self.card = Some(attached);
+        }
+        Ok(())
     }
 
     fn failed(&self, intent: &mut Intent, code: Code, decline_code: Option<&str>) {

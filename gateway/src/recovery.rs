@@ -6,17 +6,20 @@
 use std::time::Duration;
 
 use kura_platform::clock;
-use kura_wire::vault::{Context, Resolve};
+use kura_wire::ids::AuthenticationId;
+use kura_wire::vault::{Context as VaultContext, Resolve};
 use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::RecoveryConfig;
+use crate::edge::call::Context;
 use crate::edge::idempotency::KEPT_FOR;
 use crate::error::ApiResult;
 use crate::events::{self, Cause};
 use crate::money_path::{Ending, settle, tell_processing};
 use crate::store::attempts::{self, Claimed, Kind, State};
-use crate::store::{cards, events as event_rows, idempotency};
+use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency};
+use crate::three_d_secure;
 
 /// Attempts that one look takes on.
 const BATCH: i64 = 16;
@@ -62,8 +65,11 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
     let mut conn = app.db.of(claim.tenant).await?;
     let attempt = attempts::find(&mut conn, claim.tenant, claim.id).await?;
     let Some(attempt) = attempt else { return Ok(None) };
-    let context =
-        Context { request_id: attempt.request, merchant: claim.tenant.merchant(), livemode: claim.tenant.livemode() };
+    let context = VaultContext {
+        request_id: attempt.request,
+        merchant: claim.tenant.merchant(),
+        livemode: claim.tenant.livemode(),
+    };
     let card = cards::find(&mut conn, claim.tenant, attempt.record).await?;
     drop(conn);
     let cause = Cause::ours(claim.tenant);
@@ -83,6 +89,31 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
         Ending::Declined { .. } => State::Declined,
         Ending::Reversed | Ending::Unsent(_) => State::Reversed,
     }))
+}
+
+/// Goes on with payments whose authentication nobody goes on with: the gateway died, or the shopper did not come back.
+pub async fn authentications(app: App, config: RecoveryConfig) {
+    let every = Duration::from_millis(config.every_ms.max(50));
+    loop {
+        tokio::time::sleep(every).await;
+        let due = authentications::claim_due(app.db.work(), clock::now(), every, LONGEST_PAUSE, BATCH).await;
+        let due = due.unwrap_or_else(|error| {
+            tracing::warn!(%error, "no look at authentications");
+            Vec::new()
+        });
+        for (tenant, id) in due {
+            if three_d_secure_look(&app, tenant, id).await.is_err() {
+                tracing::warn!(authentication = %id, "an authentication could not be looked at");
+            }
+        }
+    }
+}
+
+async fn three_d_secure_look(app: &App, tenant: Tenant, id: AuthenticationId) -> ApiResult<()> {
+    let context = Context::working(app.clone(), tenant, *id.as_bytes());
+    let found = authentications::find(&mut *context.db().await?, tenant, id).await?;
+    let Some(authentication) = found else { return Ok(()) };
+    three_d_secure::look(&context, &authentication).await.map(drop)
 }
 
 /// Forgets idle rate-limit buckets, idempotency rows past their day, events past their thirty.

@@ -15,6 +15,9 @@ use kura_wire::payer::{
     PATH_UPDATE_CUSTOMER, StoreCustomer, StoredCustomer, UpdateCustomer,
 };
 use kura_wire::sealed_box::{SignedKeySet, node_of_key};
+use kura_wire::three_d_secure::{
+    Authenticate, Authentication, FindAuthentication, PATH_AUTHENTICATE, PATH_AUTHENTICATION,
+};
 use kura_wire::vault::{
     Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE,
     PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard,
@@ -84,6 +87,7 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::PayerFieldUnexpected
         | V::CustomerUnknown
         | V::AttemptUnknown
+        | V::AuthenticationUnknown
         | V::AttemptMismatch
         // Of an attempt that is asked for again, an earlier asking may have been sent.
         | V::Overloaded
@@ -198,6 +202,22 @@ impl VaultClient {
     /// [`VaultFailure`].
     pub async fn erase_customer(&self, ask: &EraseCustomer) -> Result<ErasedCustomer, VaultFailure> {
         self.post(None, PATH_ERASE_CUSTOMER, ask).await
+    }
+
+    /// Has the issuer find out who uses a card. Asked twice for one id, the issuer is asked once.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn authenticate(&self, ask: &Authenticate) -> Result<Authentication, VaultFailure> {
+        self.post(None, PATH_AUTHENTICATE, ask).await
+    }
+
+    /// What became of it.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn find_authentication(&self, ask: &FindAuthentication) -> Result<Authentication, VaultFailure> {
+        self.post(None, PATH_AUTHENTICATION, ask).await
     }
 
     /// The customers with an e-mail address, at most [`kura_wire::payer::MAX_FOUND`].
@@ -337,6 +357,7 @@ impl From<VaultFailure> for ApiError {
             | V::PayerFieldMissing
             | V::PayerFieldUnexpected
             | V::AttemptUnknown
+            | V::AuthenticationUnknown
             | V::AttemptMismatch
             | V::SealedDataCorrupt
             | V::Internal => Self::internal(format_args!("the vault said: {code}")),

@@ -290,6 +290,9 @@ pub enum VaultErrorCode {
     /// No such attempt of this merchant.
     #[error("no such attempt")]
     AttemptUnknown,
+    /// No such authentication of this merchant.
+    #[error("no such authentication")]
+    AuthenticationUnknown,
     /// The attempt id was used for something else.
     #[error("attempt differs from the recorded one")]
     AttemptMismatch,

@@ -153,6 +153,8 @@ pub enum Event {
     Confirm(Way),
     /// The network wants to know who it is before it says yes.
     StepUp,
+    /// The issuer could not be asked, and the card has not been tried.
+    NotAsked,
     /// The issuer wants to ask the shopper.
     Challenged,
     /// The issuer knows, or could not be asked and does not insist.
@@ -227,6 +229,7 @@ impl Progress {
                 Way::Deposit => InFlight::Request,
             })),
             (Event::StepUp, Some(InFlight::Authorize)) => Ok(self.start(InFlight::Authenticate)),
+            (Event::NotAsked, Some(InFlight::Authenticate)) => Ok(self.rest(Status::RequiresConfirmation)),
             (Event::Challenged, Some(InFlight::Authenticate)) => Ok(self.wait(InFlight::Challenge)),
             (Event::Authenticated, Some(InFlight::Authenticate | InFlight::Challenge)) => {
                 Ok(self.start(InFlight::Authorize))
@@ -249,6 +252,7 @@ impl Progress {
                 Event::NameMethod
                 | Event::Confirm(_)
                 | Event::StepUp
+                | Event::NotAsked
                 | Event::Challenged
                 | Event::Authenticated
                 | Event::AuthenticationFailed
@@ -354,6 +358,7 @@ mod tests {
             Just(Event::NameMethod),
             ways().prop_map(Event::Confirm),
             Just(Event::StepUp),
+            Just(Event::NotAsked),
             Just(Event::Challenged),
             Just(Event::Authenticated),
             Just(Event::AuthenticationFailed),

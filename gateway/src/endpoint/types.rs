@@ -13,6 +13,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use url::Url;
 
 use super::read::{refuse, refuse_as};
 use crate::codes::Code;
@@ -265,6 +266,45 @@ impl JsonSchema for Moment {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "integer", "minimum": 0, "maximum": 253_402_300_799_i64, "format": "unix-time" })
+    }
+}
+
+/// The address of a page: https, or http where the shopper's own machine is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebAddress(String);
+
+impl WebAddress {
+    /// The address.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for WebAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::<2000>::deserialize(deserializer)?;
+        let url = Url::parse(&text).map_err(|_| refuse("an address such as https://shop.example/thanks"))?;
+        let plain = url.username().is_empty() && url.password().is_none() && url.host().is_some();
+        let own = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        match url.scheme() {
+            "https" if plain => Ok(Self(url.into())),
+            "http" if plain && own => Ok(Self(url.into())),
+            _ => Err(refuse("an https address without a name and password in it")),
+        }
+    }
+}
+
+impl JsonSchema for WebAddress {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "WebAddress".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "uri", "maxLength": 2000, "examples": ["https://shop.example/thanks"] })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::codes::Code;
 use crate::endpoint::expand::Expandable;
 use crate::store::Tenant;
 use crate::store::cards::Card;
-use crate::store::payment_intents::{Intent, LastError};
+use crate::store::payment_intents::{FutureUsage, Intent, LastError};
 
 word!(IntentWord, "payment_intent");
 word!(CardErrorWord, "card_error");
@@ -19,12 +19,10 @@ nulls!(Unused {
     application,
     application_fee_amount,
     client_secret,
-    next_action,
     on_behalf_of,
     payment_method_configuration_details,
     processing,
     review,
-    setup_future_usage,
     shipping,
     source,
     statement_descriptor,
@@ -75,6 +73,8 @@ pub struct PaymentIntent {
     pub livemode: bool,
     /// Your data.
     pub metadata: Map<String, Value>,
+    /// What the shopper is to do.
+    pub next_action: Option<NextAction>,
     /// How it is paid.
     pub payment_method: Option<Expandable>,
     /// What was said of each method.
@@ -83,10 +83,39 @@ pub struct PaymentIntent {
     pub payment_method_types: Vec<CardWord>,
     /// Masked.
     pub receipt_email: Option<String>,
+    /// For what the payment method is kept.
+    pub setup_future_usage: Option<&'static str>,
     /// Where it stands.
     pub status: &'static str,
     #[serde(flatten)]
     unused: Unused,
+}
+
+/// What the shopper is to do.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum NextAction {
+    /// Go to a page.
+    RedirectToUrl {
+        /// Which.
+        redirect_to_url: RedirectToUrl,
+    },
+}
+
+/// Where the shopper is to go.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RedirectToUrl {
+    /// Where the shopper goes afterwards.
+    pub return_url: Option<String>,
+    /// The issuer's, the bank's or the wallet's page.
+    pub url: String,
+}
+
+impl NextAction {
+    /// Go to this page.
+    pub fn redirect(url: String, return_url: Option<String>) -> Self {
+        Self::RedirectToUrl { redirect_to_url: RedirectToUrl { return_url, url } }
+    }
 }
 
 /// Parts of the amount.
@@ -138,8 +167,13 @@ pub struct LastPaymentError {
     pub r#type: CardErrorWord,
 }
 
-/// A PaymentIntent, with the card that it names or that failed.
-pub fn payment_intent(tenant: Tenant, intent: &Intent, card: Option<&Card>) -> PaymentIntent {
+/// A PaymentIntent, with the card that it names or that failed, and what the shopper is to do.
+pub fn payment_intent(
+    tenant: Tenant,
+    intent: &Intent,
+    card: Option<&Card>,
+    next_action: Option<NextAction>,
+) -> PaymentIntent {
     let progress = &intent.progress;
     let automatic = intent.automatic_payment_methods;
     PaymentIntent {
@@ -163,12 +197,17 @@ pub fn payment_intent(tenant: Tenant, intent: &Intent, card: Option<&Card>) -> P
         latest_charge: intent.latest_charge.map(Expandable::from),
         livemode: tenant.livemode(),
         metadata: intent.metadata.clone(),
+        next_action,
         payment_method: intent.card.and(card).map(|card| card.token(TokenUse::Multi).into()),
         payment_method_options: PaymentMethodOptions {
-            card: CardOptions { request_three_d_secure: "automatic", unused: UnusedOptions::default() },
+            card: CardOptions {
+                request_three_d_secure: intent.three_d_secure.as_str(),
+                unused: UnusedOptions::default(),
+            },
         },
         payment_method_types: vec![CardWord::default()],
         receipt_email: intent.receipt_email.clone(),
+        setup_future_usage: intent.future_usage.map(FutureUsage::as_str),
         status: progress.status.as_str(),
         unused: Unused::default(),
     }

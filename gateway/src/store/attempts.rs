@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kura_wire::ids::{AttemptId, ChargeId, MerchantId, PaymentIntentId, RefundId, RequestId};
+use kura_wire::ids::{AttemptId, AuthenticationId, ChargeId, MerchantId, PaymentIntentId, RefundId, RequestId};
 use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -97,6 +97,12 @@ pub struct Attempt {
     pub record: [u8; 16],
     /// Authorize and capture in one.
     pub capture: bool,
+    /// The proof of who the cardholder is that went along.
+    pub authentication: Option<AuthenticationId>,
+    /// Set going by the merchant, by an agreement with the cardholder.
+    pub off_session: bool,
+    /// Declined for want of a proof, which was then asked for.
+    pub stepped_up: bool,
     /// Where it stands.
     pub state: State,
     /// The request that made it.
@@ -117,6 +123,9 @@ struct Row {
     currency: String,
     card_record: Uuid,
     capture: bool,
+    authentication_id: Option<Uuid>,
+    off_session: bool,
+    stepped_up: bool,
     state: String,
     request_id: Uuid,
     created_at: OffsetDateTime,
@@ -139,6 +148,9 @@ impl TryFrom<Row> for Attempt {
             currency: row.currency,
             record: row.card_record.into_bytes(),
             capture: row.capture,
+            authentication: row.authentication_id.map(|id| AuthenticationId::from_bytes(id.into_bytes())),
+            off_session: row.off_session,
+            stepped_up: row.stepped_up,
             state: State::parse(&row.state).ok_or_else(|| bad("state"))?,
             request: RequestId::from_bytes(row.request_id.into_bytes()),
             created_at: row.created_at,
@@ -151,7 +163,8 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, payment_intent_id, kind, original_id, charge_id, refund_id, network_reference,
-                amount_minor, currency, card_record, capture, state, request_id, created_at FROM attempts " + $tail,
+                amount_minor, currency, card_record, capture, authentication_id, off_session, stepped_up, state, request_id,
+                created_at FROM attempts " + $tail,
             $($argument),*
         )
     };
@@ -167,8 +180,9 @@ pub(crate) async fn insert(
     sqlx::query!(
         "/* gateway attempts::insert */
          INSERT INTO attempts (merchant_id, id, livemode, payment_intent_id, kind, original_id, charge_id, refund_id,
-             network_reference, amount_minor, currency, card_record, capture, state, request_id, created_at, resolve_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'unresolved', $14, $15, $16)",
+             network_reference, amount_minor, currency, card_record, capture, state, request_id, created_at, resolve_at,
+             authentication_id, off_session)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'unresolved', $14, $15, $16, $17, $18)",
         tenant.id(),
         uuid(attempt.id.as_bytes()),
         tenant.livemode,
@@ -185,6 +199,8 @@ pub(crate) async fn insert(
         uuid(attempt.request.as_bytes()),
         attempt.created_at,
         resolve_at,
+        attempt.authentication.map(|id| uuid(id.as_bytes())),
+        attempt.off_session,
     )
     .execute(conn)
     .await?;
@@ -227,6 +243,19 @@ pub(crate) async fn mark_settled(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Notes that a proof of who the cardholder is was asked for after this attempt's decline.
+pub(crate) async fn mark_stepped_up(conn: Conn<'_>, tenant: Tenant, id: AttemptId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway attempts::mark_stepped_up */
+         UPDATE attempts SET stepped_up = true WHERE merchant_id = $1 AND id = $2",
+        tenant.id(),
+        uuid(id.as_bytes()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Notes that the merchant was told that this attempt's end is not known; false when it was before, or when the end is known.

@@ -5,6 +5,7 @@
 
 pub mod api_keys;
 pub mod attempts;
+pub mod authentications;
 pub mod cards;
 pub mod charges;
 pub mod control;

@@ -30,6 +30,56 @@ pub struct LastError {
     pub record: [u8; 16],
 }
 
+/// When 3-D Secure is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ThreeDSecure {
+    /// When the issuer wants it.
+    #[default]
+    Automatic,
+    /// Always, with or without a challenge.
+    Any,
+    /// Always, with a challenge.
+    Challenge,
+}
+
+impl ThreeDSecure {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Automatic => "automatic",
+            Self::Any => "any",
+            Self::Challenge => "challenge",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Automatic, Self::Any, Self::Challenge].into_iter().find(|when| when.as_str() == word)
+    }
+}
+
+/// For what a payment method is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FutureUsage {
+    /// With the shopper there.
+    OnSession,
+    /// Without.
+    OffSession,
+}
+
+impl FutureUsage {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnSession => "on_session",
+            Self::OffSession => "off_session",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::OnSession, Self::OffSession].into_iter().find(|usage| usage.as_str() == word)
+    }
+}
+
 /// A PaymentIntent.
 #[derive(Debug, Clone)]
 pub struct Intent {
@@ -49,6 +99,12 @@ pub struct Intent {
     pub receipt_email: Option<String>,
     /// The merchant's data.
     pub metadata: Map<String, Value>,
+    /// Where the shopper goes after the issuer's, the bank's or the wallet's page.
+    pub return_url: Option<String>,
+    /// When 3-D Secure is asked for.
+    pub three_d_secure: ThreeDSecure,
+    /// Whether, and for what, the payment method is kept.
+    pub future_usage: Option<FutureUsage>,
     /// Whether the merchant left the methods to us.
     pub automatic_payment_methods: bool,
     /// The newest charge.
@@ -79,6 +135,9 @@ struct Row {
     description: Option<String>,
     receipt_email_masked: Option<String>,
     metadata: Value,
+    return_url: Option<String>,
+    request_three_d_secure: String,
+    setup_future_usage: Option<String>,
     automatic_payment_methods: bool,
     latest_charge_id: Option<Uuid>,
     error_code: Option<String>,
@@ -126,6 +185,10 @@ impl TryFrom<Row> for Intent {
             description: row.description,
             receipt_email: row.receipt_email_masked,
             metadata: object(row.metadata),
+            return_url: row.return_url,
+            three_d_secure: ThreeDSecure::parse(&row.request_three_d_secure)
+                .ok_or_else(|| bad("request_three_d_secure"))?,
+            future_usage: row.setup_future_usage.as_deref().and_then(FutureUsage::parse),
             automatic_payment_methods: row.automatic_payment_methods,
             latest_charge: row.latest_charge_id.map(charge),
             last_error,
@@ -152,15 +215,15 @@ macro_rules! select {
             Row,
             $head + "SELECT id, amount_minor, currency, status, capture_method, amount_capturable_minor,
                 amount_received_minor, amount_refunding_minor, amount_refunded_minor, card_record, card_use, customer_id,
-                description, receipt_email_masked, metadata, automatic_payment_methods, latest_charge_id, error_code,
-                error_decline_code, error_charge_id, error_card_record, cancellation_reason, canceled_at, created_at
+                description, receipt_email_masked, metadata, return_url, request_three_d_secure, setup_future_usage,
+                automatic_payment_methods, latest_charge_id, error_code, error_decline_code, error_charge_id, error_card_record, cancellation_reason, canceled_at, created_at
                 FROM payment_intents " + $tail,
             $($argument),*
         )
     };
 }
 
-const fn use_word(allows: TokenUse) -> &'static str {
+pub(super) const fn use_word(allows: TokenUse) -> &'static str {
     match allows {
         TokenUse::Single => "single",
         TokenUse::Multi => "multi",
@@ -173,8 +236,8 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
         "/* gateway payment_intents::insert */
          INSERT INTO payment_intents (merchant_id, id, livemode, amount_minor, currency, status, capture_method,
              card_record, card_use, customer_id, description, receipt_email_masked, metadata, automatic_payment_methods,
-             created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
+             created_at, return_url, request_three_d_secure, setup_future_usage)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING",
         tenant.id(),
         uuid(intent.id.as_bytes()),
         tenant.livemode,
@@ -190,6 +253,9 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
         Value::Object(intent.metadata.clone()),
         intent.automatic_payment_methods,
         intent.created_at,
+        intent.return_url,
+        intent.three_d_secure.as_str(),
+        intent.future_usage.map(FutureUsage::as_str),
     )
     .execute(conn)
     .await?;
@@ -234,7 +300,8 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
              amount_received_minor = $7, amount_refunding_minor = $8, amount_refunded_minor = $9, card_record = $10,
              card_use = $11, customer_id = $12, description = $13, receipt_email_masked = $14, metadata = $15,
              latest_charge_id = $16, error_code = $17, error_decline_code = $18, error_charge_id = $19,
-             error_card_record = $20, cancellation_reason = $21, canceled_at = $22
+             error_card_record = $20, cancellation_reason = $21, canceled_at = $22, return_url = $23,
+             request_three_d_secure = $24, setup_future_usage = $25
          WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
         tenant.id(),
         uuid(intent.id.as_bytes()),
@@ -258,6 +325,9 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
         error.map(|error| uuid(&error.record)),
         intent.cancellation_reason,
         intent.canceled_at,
+        intent.return_url,
+        intent.three_d_secure.as_str(),
+        intent.future_usage.map(FutureUsage::as_str),
     )
     .execute(conn)
     .await?;

@@ -66,7 +66,7 @@ async fn cancel_unpaid(
     let mut intent = locked.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
     // An earlier run of this request canceled it.
     if !context.first_run && intent.progress.status == Status::Canceled {
-        return render_in(&mut tx, tenant, &intent).await.map(Some);
+        return render_in(&mut tx, &context.app, tenant, &intent).await.map(Some);
     }
     match intent.progress.after(Event::Cancel) {
         Ok(progress) if progress.status == Status::Canceled => intent.progress = progress,
@@ -77,7 +77,7 @@ async fn cancel_unpaid(
     payment_intents::update(&mut tx, tenant, &intent).await?;
     let entries = [Entry { code: reason.map(str::to_owned), ..Entry::of("canceled") }];
     timeline::append(&mut tx, tenant, id, Some(context.request_id), at, &entries).await?;
-    let shown = render_in(&mut tx, tenant, &intent).await?;
+    let shown = render_in(&mut tx, &context.app, tenant, &intent).await?;
     let told = Happened::to(&shown, events::Kind::PaymentIntentCanceled)?;
     events::tell(&mut tx, &context.cause(), at, [told]).await?;
     tx.commit().await?;

@@ -1,27 +1,31 @@
-//! `POST /v1/payment_intents/{id}/confirm`: asks for the money.
+//! `POST /v1/payment_intents/{id}/confirm`: asks for the money, or for what has to come before it.
 
 use kura_platform::clock;
-use kura_wire::ids::PaymentIntentId;
+use kura_wire::ids::{AuthenticationId, PaymentIntentId, TokenUse};
+use kura_wire::vault::Attach;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgConnection;
 
 use super::create;
 use super::flow::{NextAttempt, answer, answer_met, next_attempt, refused};
+use super::render_one;
 use crate::codes::Code;
 use crate::domain::mask;
-use crate::domain::payment_intent::{CaptureMethod, Event, Way};
+use crate::domain::payment_intent::{CaptureMethod, Event, Refusal, Way};
 use crate::edge::call::Context;
-use crate::endpoint::types::Text;
+use crate::endpoint::types::{Text, WebAddress};
 use crate::error::{ApiError, ApiResult};
 use crate::money_path::{self, Charged, carry_out};
 use crate::render::payment_intent::{PaymentIntent, payment_intent};
 use crate::request_ids::AttemptIds;
 use crate::routes::payment_methods::naming;
 use crate::store::attempts::{Attempt, Kind, State};
+use crate::store::authentications::{self, Authentication};
 use crate::store::cards::{self, Card};
-use crate::store::payment_intents::{self, Intent, NamedCard};
+use crate::store::payment_intents::{self, FutureUsage, Intent, NamedCard, ThreeDSecure};
 use crate::store::timeline;
+use crate::three_d_secure;
 
 /// How a payment is confirmed.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,15 +35,116 @@ pub struct ConfirmIntent {
     payment_method: Option<Text<255>>,
     /// A new payment method.
     payment_method_data: Option<naming::MethodData>,
+    /// What is said of each method.
+    payment_method_options: Option<MethodOptions>,
+    /// The shopper is not there: you charge by an agreement. No action of theirs will be asked for.
+    #[serde(default)]
+    off_session: bool,
     /// Comes back masked.
     receipt_email: Option<Text>,
+    /// Where the shopper goes after the issuer's page.
+    return_url: Option<WebAddress>,
+    /// Keep the payment method, for payments with the shopper there or without.
+    setup_future_usage: Option<Usage>,
+}
+
+/// What is said of each method.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MethodOptions {
+    /// Of cards.
+    card: Option<CardOptions>,
+}
+
+/// What is said of cards.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CardOptions {
+    /// When 3-D Secure is asked for.
+    request_three_d_secure: Option<When>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum When {
+    /// When the issuer wants it.
+    Automatic,
+    /// Always, with or without a challenge.
+    Any,
+    /// Always, with a challenge.
+    Challenge,
+}
+
+/// For what a payment method is kept.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Usage {
+    /// With the shopper there.
+    OnSession,
+    /// Without.
+    OffSession,
+}
+
+impl From<Usage> for FutureUsage {
+    fn from(sent: Usage) -> Self {
+        match sent {
+            Usage::OnSession => Self::OnSession,
+            Usage::OffSession => Self::OffSession,
+        }
+    }
+}
+
+impl MethodOptions {
+    /// When 3-D Secure is asked for, if that was said.
+    pub fn three_d_secure(&self) -> Option<ThreeDSecure> {
+        let said = self.card.as_ref()?.request_three_d_secure?;
+        Some(match said {
+            When::Automatic => ThreeDSecure::Automatic,
+            When::Any => ThreeDSecure::Any,
+            When::Challenge => ThreeDSecure::Challenge,
+        })
+    }
+}
+
+/// What a confirmation says besides the method.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// The shopper is not there.
+    pub off_session: bool,
+    /// Masked.
+    pub receipt_email: Option<String>,
+    /// Where the shopper goes afterwards.
+    pub return_url: Option<String>,
+    /// When 3-D Secure is asked for.
+    pub three_d_secure: Option<ThreeDSecure>,
+    /// For what the method is kept.
+    pub future_usage: Option<FutureUsage>,
+}
+
+impl Terms {
+    /// The payment with what was said.
+    fn apply(&self, intent: Intent) -> Intent {
+        Intent {
+            receipt_email: self.receipt_email.clone().or(intent.receipt_email),
+            return_url: self.return_url.clone().or(intent.return_url),
+            three_d_secure: self.three_d_secure.unwrap_or(intent.three_d_secure),
+            future_usage: self.future_usage.or(intent.future_usage),
+            ..intent
+        }
+    }
 }
 
 /// Runs it.
 pub async fn run(context: Context, asked: ConfirmIntent) -> ApiResult<PaymentIntent> {
     let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data.as_ref());
     let name = naming::named(saved, data, context.tenant().livemode())?;
-    let receipt_email = asked.receipt_email.as_deref().map(mask::email);
+    let terms = Terms {
+        off_session: asked.off_session,
+        receipt_email: asked.receipt_email.as_deref().map(mask::email),
+        return_url: asked.return_url.map(WebAddress::into_string),
+        three_d_secure: asked.payment_method_options.as_ref().and_then(MethodOptions::three_d_secure),
+        future_usage: asked.setup_future_usage.map(FutureUsage::from),
+    };
     let id = context.id("payment_intent")?;
     if let Some(answer) = meet(&context, id).await? {
         return Ok(answer);
@@ -48,51 +153,77 @@ pub async fn run(context: Context, asked: ConfirmIntent) -> ApiResult<PaymentInt
         Some(name) => Some(naming::find(&context, &name).await?),
         None => None,
     };
-    confirm(&context, Target::Existing(id, receipt_email), named).await
+    confirm(&context, Target::Existing(id), named, &terms).await
 }
 
 /// What is confirmed.
 pub enum Target {
     /// A payment that this request makes.
     New(Box<Intent>),
-    /// One that is there, with another masked e-mail address perhaps.
-    Existing(PaymentIntentId, Option<String>),
+    /// One that is there.
+    Existing(PaymentIntentId),
 }
 
-/// The answer about the attempt that an earlier run of this request made, if it made one. Asked before this run looks at the
-/// card, which may have been spent by that attempt, or have changed hands since.
+/// The answer about what an earlier run of this request set going, if it did. Asked before this run looks at the card, which may
+/// have been spent by it, or have changed hands since.
 pub(super) async fn meet(context: &Context, id: PaymentIntentId) -> ApiResult<Option<PaymentIntent>> {
     if context.first_run {
         return Ok(None);
     }
+    let tenant = context.tenant();
     let mut tx = context.begin().await?;
-    let Some(intent) = payment_intents::lock(&mut tx, context.tenant(), id).await? else { return Ok(None) };
+    let Some(intent) = payment_intents::lock(&mut tx, tenant, id).await? else { return Ok(None) };
+    let authentication: AuthenticationId = context.ids().one();
+    if authentications::find(&mut tx, tenant, authentication).await?.is_some() {
+        drop(tx);
+        return render_one(context, &intent, None).await.map(Some);
+    }
     let NextAttempt::Met(attempt) = next_attempt(context, &mut tx).await? else { return Ok(None) };
     drop(tx);
     answer_met(context, &attempt, &intent).await.map(Some)
 }
 
 /// Confirms, and answers.
-pub async fn confirm(context: &Context, target: Target, named: Option<(NamedCard, Card)>) -> ApiResult<PaymentIntent> {
+///
+/// # Errors
+/// 400 for what the payment's status or the card's owner refuse, 402 for what the network does.
+pub async fn confirm(
+    context: &Context,
+    target: Target,
+    named: Option<(NamedCard, Card)>,
+    terms: &Terms,
+) -> ApiResult<PaymentIntent> {
     let mut started = Started::Changed;
     // Twice, for the kept card may be replaced between reading it and locking the payment.
     for _ in 0..2 {
-        let chosen = choose(context, &target, named.as_ref()).await?;
-        started = start(context, &target, chosen).await?;
+        let chosen = choose(context, &target, named.as_ref(), terms).await?;
+        started = start(context, &target, chosen, terms).await?;
         if !matches!(started, Started::Changed) {
             break;
         }
     }
-    let (attempt, intent, named, card) = match started {
-        Started::Met(attempt, intent) => return answer_met(context, &attempt, &intent).await,
-        Started::Fresh(attempt, intent, card) => (attempt, intent, card.0, card.1),
-        Started::Changed => return Err(ApiError::internal("a payment whose card keeps changing")),
-    };
-    let cvc = context.cvc_rule(&card);
-    let charged = Charged { card, allows: named.allows, cvc };
-    let carried =
-        carry_out(&context.app, &context.cause(), context.vault_context(), &attempt, Some(&charged), *intent).await?;
-    answer(context, carried, Some(&charged.card)).await
+    match started {
+        Started::Met(attempt, intent) => answer_met(context, &attempt, &intent).await,
+        Started::Fresh(attempt, intent, card) => {
+            let (named, card) = *card;
+            let cvc = context.cvc_rule(&card);
+            let charged = Charged { card, allows: named.allows, cvc };
+            let (cause, vault) = (context.cause(), context.vault_context());
+            let carried = carry_out(&context.app, &cause, vault, &attempt, Some(&charged), *intent).await?;
+            match carried.step_up {
+                Some(authentication) => {
+                    let gone = three_d_secure::carry_out(context, &authentication, carried.intent).await?;
+                    super::flow::answer_gone(context, gone).await
+                }
+                None => answer(context, carried, Some(&charged.card)).await,
+            }
+        }
+        Started::Authenticating(authentication, intent) => {
+            let gone = three_d_secure::carry_out(context, &authentication, *intent).await?;
+            super::flow::answer_gone(context, gone).await
+        }
+        Started::Changed => Err(ApiError::internal("a payment whose card keeps changing")),
+    }
 }
 
 /// The card to be charged.
@@ -108,7 +239,9 @@ impl Chosen {
     fn still(self, intent: &Intent) -> Result<Option<(NamedCard, Card)>, Stale> {
         match self {
             Self::Named(card) => Ok(card),
-            Self::Kept(card) if card.as_ref().map(|(named, _)| *named) == intent.card => Ok(card),
+            Self::Kept(card) if card.as_ref().map(|(named, _)| named.record) == intent.card.map(|card| card.record) => {
+                Ok(card)
+            }
             Self::Kept(_) => Err(Stale),
         }
     }
@@ -118,15 +251,61 @@ impl Chosen {
 #[derive(Debug, PartialEq, Eq)]
 struct Stale;
 
-/// The card of this request, or the one that the payment has. Read before the lock, so that no transaction waits for a second
-/// connection.
-async fn choose(context: &Context, target: &Target, named: Option<&(NamedCard, Card)>) -> ApiResult<Chosen> {
-    let (None, Target::Existing(id, _)) = (named, target) else { return Ok(Chosen::Named(named.cloned())) };
-    let (mut db, tenant) = (context.db().await?, context.tenant());
-    let intent = payment_intents::find(&mut db, tenant, *id).await?;
-    let kept = intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?.card;
-    let Some(kept) = kept else { return Ok(Chosen::Kept(None)) };
-    Ok(Chosen::Kept(cards::find(&mut db, tenant, kept.record).await?.map(|card| (kept, card))))
+/// The card of this request, or the one that the payment has; saved first, where it is to be kept for later. Read before the lock,
+/// so that no transaction waits for a second connection.
+async fn choose(
+    context: &Context,
+    target: &Target,
+    named: Option<&(NamedCard, Card)>,
+    terms: &Terms,
+) -> ApiResult<Chosen> {
+    let tenant = context.tenant();
+    let (usage, chosen) = match (named, target) {
+        (named, Target::New(intent)) => (intent.future_usage, Chosen::Named(named.cloned())),
+        (named, Target::Existing(id)) => {
+            let mut db = context.db().await?;
+            let intent = payment_intents::find(&mut db, tenant, *id).await?;
+            let intent = intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
+            let chosen = match (named, intent.card) {
+                (Some(named), _) => Chosen::Named(Some(named.clone())),
+                (None, None) => Chosen::Kept(None),
+                (None, Some(kept)) => {
+                    Chosen::Kept(cards::find(&mut db, tenant, kept.record).await?.map(|card| (kept, card)))
+                }
+            };
+            (intent.future_usage, chosen)
+        }
+    };
+    if terms.future_usage.or(usage).is_none() {
+        return Ok(chosen);
+    }
+    Ok(match chosen {
+        Chosen::Named(Some(card)) => Chosen::Named(Some(saved(context, card).await?)),
+        Chosen::Kept(Some(card)) => Chosen::Kept(Some(saved(context, card).await?)),
+        chosen => chosen,
+    })
+}
+
+/// The card under its name for later payments. Saving twice is saving once.
+pub(in crate::routes) async fn saved(
+    context: &Context,
+    (named, card): (NamedCard, Card),
+) -> ApiResult<(NamedCard, Card)> {
+    if named.allows == TokenUse::Multi {
+        return Ok((named, card));
+    }
+    if card.saved_at.is_none() {
+        if card.token_used_at.is_some() {
+            return Err(ApiError::new(Code::TokenAlreadyUsed));
+        }
+        let token = card.token(TokenUse::Single);
+        context.app.vault.attach(&Attach { context: context.vault_context(), token }).await?;
+        cards::mark_saved(&mut *context.db().await?, context.tenant(), card.record, clock::now()).await?;
+    }
+    Ok((
+        NamedCard { allows: TokenUse::Multi, ..named },
+        Card { saved_at: card.saved_at.or(Some(clock::now())), ..card },
+    ))
 }
 
 /// The named card is nobody's, or the payment's customer's, and its token is unspent.
@@ -135,20 +314,22 @@ pub(super) fn check_owner(intent: &Intent, named: Option<&(NamedCard, Card)>) ->
     if card.customer.is_some() && card.customer != intent.customer {
         return Err(ApiError::new(Code::CustomerMismatch).on("payment_method"));
     }
-    let spent = named.allows == kura_wire::ids::TokenUse::Single && card.token_used_at.is_some();
+    let spent = named.allows == TokenUse::Single && card.token_used_at.is_some();
     if spent { Err(ApiError::new(Code::TokenAlreadyUsed)) } else { Ok(()) }
 }
 
 enum Started {
     Met(Attempt, Box<Intent>),
     Fresh(Attempt, Box<Intent>, Box<(NamedCard, Card)>),
+    /// The issuer is to be asked first.
+    Authenticating(Authentication, Box<Intent>),
     /// Nothing was, for the payment has another card than was read.
     Changed,
 }
 
-/// Transaction 1: the payment `processing`, the attempt written down.
-async fn start(context: &Context, target: &Target, chosen: Chosen) -> ApiResult<Started> {
-    let tenant = context.tenant();
+/// Transaction 1: the payment `processing`, the attempt or the authentication written down.
+async fn start(context: &Context, target: &Target, chosen: Chosen, terms: &Terms) -> ApiResult<Started> {
+    let (tenant, at) = (context.tenant(), clock::now());
     let mut tx = context.begin().await?;
     let (intent, fresh) = match target {
         Target::New(intent) if context.first_run => (Intent::clone(intent), true),
@@ -156,32 +337,39 @@ async fn start(context: &Context, target: &Target, chosen: Chosen) -> ApiResult<
             let fresh = payment_intents::insert(&mut tx, tenant, intent).await?;
             (locked(context, &mut tx, intent.id).await?, fresh)
         }
-        Target::Existing(id, receipt_email) => {
-            let intent = locked(context, &mut tx, *id).await?;
-            (Intent { receipt_email: receipt_email.clone().or_else(|| intent.receipt_email.clone()), ..intent }, false)
-        }
+        Target::Existing(id) => (locked(context, &mut tx, *id).await?, false),
     };
     let ids = match next_attempt(context, &mut tx).await? {
         NextAttempt::Fresh(ids) => ids,
         NextAttempt::Met(attempt) => return Ok(Started::Met(attempt, Box::new(intent))),
     };
     let Ok(card) = chosen.still(&intent) else { return Ok(Started::Changed) };
-    let before = payment_intent(tenant, &intent, card.as_ref().map(|(_, card)| card));
-    let intent = decide(intent, card.as_ref())?;
+    let before = payment_intent(tenant, &intent, card.as_ref().map(|(_, card)| card), None);
+    let intent = terms.apply(intent);
+    let authenticate = intent.three_d_secure != ThreeDSecure::Automatic && !terms.off_session;
+    let intent = decide(intent, card.as_ref(), if authenticate { Way::CardAuthenticated } else { Way::Card })?;
     let card = card.ok_or_else(|| ApiError::new(Code::PaymentMethodMissing))?;
-    let attempt = new_attempt(context, &intent, &card.1, ids);
 
     if !(fresh && context.first_run && payment_intents::insert(&mut tx, tenant, &intent).await?) {
         payment_intents::update(&mut tx, tenant, &intent).await?;
     }
-    money_path::open(&context.app, &mut tx, tenant, &attempt).await?;
     if fresh {
         create::created(&mut tx, context, &intent, &before).await?;
     }
-    let entries = [money_path::entry("processing", &attempt, None)];
-    timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), attempt.created_at, &entries).await?;
+    let (entry, started) = if authenticate {
+        let authentication = three_d_secure::of_payment(context.ids().one(), &intent, card.0);
+        three_d_secure::begin(&context.app, &mut tx, tenant, &authentication).await?;
+        let entry = timeline::Entry::of("authenticating");
+        (entry, Started::Authenticating(authentication, Box::new(intent.clone())))
+    } else {
+        let attempt = new_attempt(context, &intent, &card.1, ids, terms.off_session);
+        money_path::open(&context.app, &mut tx, tenant, &attempt).await?;
+        let entry = money_path::entry("processing", &attempt, None);
+        (entry, Started::Fresh(attempt, Box::new(intent.clone()), Box::new(card)))
+    };
+    timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), at, &[entry]).await?;
     tx.commit().await?;
-    Ok(Started::Fresh(attempt, Box::new(intent), Box::new(card)))
+    Ok(started)
 }
 
 async fn locked(context: &Context, conn: &mut PgConnection, id: PaymentIntentId) -> ApiResult<Intent> {
@@ -190,21 +378,18 @@ async fn locked(context: &Context, conn: &mut PgConnection, id: PaymentIntentId)
 }
 
 /// The payment with its card, `processing`.
-fn decide(intent: Intent, card: Option<&(NamedCard, Card)>) -> ApiResult<Intent> {
+fn decide(intent: Intent, card: Option<&(NamedCard, Card)>, way: Way) -> ApiResult<Intent> {
     let refuse = |refusal| refused(&intent, "confirm", refusal);
     let (Some((named, _)), true) = (card, intent.progress.is_open()) else {
-        return Err(refuse(crate::domain::payment_intent::Refusal::Status));
+        return Err(refuse(Refusal::Status));
     };
     check_owner(&intent, card)?;
-    let progress = intent
-        .progress
-        .after(Event::NameMethod)
-        .and_then(|named| named.after(Event::Confirm(Way::Card)))
-        .map_err(refuse)?;
+    let progress =
+        intent.progress.after(Event::NameMethod).and_then(|named| named.after(Event::Confirm(way))).map_err(refuse)?;
     Ok(Intent { progress, card: Some(*named), last_error: None, ..intent })
 }
 
-fn new_attempt(context: &Context, intent: &Intent, card: &Card, ids: AttemptIds) -> Attempt {
+fn new_attempt(context: &Context, intent: &Intent, card: &Card, ids: AttemptIds, off_session: bool) -> Attempt {
     Attempt {
         id: ids.attempt,
         intent: intent.id,
@@ -217,6 +402,9 @@ fn new_attempt(context: &Context, intent: &Intent, card: &Card, ids: AttemptIds)
         currency: intent.currency.clone(),
         record: card.record,
         capture: intent.progress.capture_method == CaptureMethod::Automatic,
+        authentication: None,
+        off_session,
+        stepped_up: false,
         state: State::Unresolved,
         request: context.request_id,
         created_at: clock::now(),

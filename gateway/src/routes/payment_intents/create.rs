@@ -8,20 +8,20 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
-use super::confirm::{Target, confirm, meet};
+use super::confirm::{MethodOptions, Target, Terms, Usage, confirm, meet};
 use super::render_one;
 use crate::codes::Code;
 use crate::domain::mask;
 use crate::domain::payment_intent::{CaptureMethod, Progress};
 use crate::edge::call::Context;
-use crate::endpoint::types::{Amount, CurrencyCode, IdOf, Metadata, Text};
+use crate::endpoint::types::{Amount, CurrencyCode, IdOf, Metadata, Text, WebAddress};
 use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened};
 use crate::render::payment_intent::{PaymentIntent, payment_intent};
 use crate::routes::customers::existing;
 use crate::routes::payment_methods::naming::{self, CardName, MethodData, MethodType};
 use crate::store::cards::Card;
-use crate::store::payment_intents::{self, Intent, NamedCard};
+use crate::store::payment_intents::{self, FutureUsage, Intent, NamedCard};
 use crate::store::timeline::{self, Entry};
 
 /// A payment to be made.
@@ -52,8 +52,17 @@ pub struct CreateIntent {
     payment_method_data: Option<MethodData>,
     /// What it may be paid with.
     payment_method_types: Option<Vec<MethodType>>,
+    /// What is said of each method.
+    payment_method_options: Option<MethodOptions>,
+    /// With `confirm`: the shopper is not there; you charge by an agreement.
+    #[serde(default)]
+    off_session: bool,
     /// Comes back masked.
     receipt_email: Option<Text>,
+    /// With `confirm`: where the shopper goes after the issuer's page.
+    return_url: Option<WebAddress>,
+    /// Keep the payment method, for payments with the shopper there or without.
+    setup_future_usage: Option<Usage>,
 }
 
 /// Whether the methods are left to us.
@@ -100,7 +109,7 @@ struct Asked {
     card: Option<CardName>,
     customer: Option<CustomerId>,
     description: Option<String>,
-    receipt_email: Option<String>,
+    terms: Terms,
     metadata: Map<String, Value>,
     automatic: bool,
 }
@@ -123,7 +132,7 @@ pub async fn run(context: Context, asked: CreateIntent) -> ApiResult<PaymentInte
     let intent = new_intent(&context, &asked, customer, named.as_ref());
     if asked.confirm {
         // This checks the card's owner itself, where it has seen that no earlier run asked for the money.
-        return confirm(&context, Target::New(Box::new(intent)), named).await;
+        return confirm(&context, Target::New(Box::new(intent)), named, &asked.terms).await;
     }
     super::confirm::check_owner(&intent, named.as_ref())?;
     insert(&context, intent, named.map(|(_, card)| card).as_ref()).await
@@ -152,6 +161,11 @@ fn check(asked: CreateIntent, livemode: bool) -> ApiResult<Asked> {
         let expected = "given with confirm=true where it names a test token";
         return Err(ApiError::invalid("payment_method_data", expected));
     }
+    for (given, name) in [(asked.off_session, "off_session"), (asked.return_url.is_some(), "return_url")] {
+        if given && !asked.confirm {
+            return Err(ApiError::invalid(name, "given with confirm=true"));
+        }
+    }
     Ok(Asked {
         money,
         capture_method: asked.capture_method.map_or(CaptureMethod::Automatic, CaptureMethod::from),
@@ -159,7 +173,13 @@ fn check(asked: CreateIntent, livemode: bool) -> ApiResult<Asked> {
         card,
         customer: asked.customer.map(|id| id.0),
         description: asked.description.map(Text::into_string),
-        receipt_email: asked.receipt_email.as_deref().map(mask::email),
+        terms: Terms {
+            off_session: asked.off_session,
+            receipt_email: asked.receipt_email.as_deref().map(mask::email),
+            return_url: asked.return_url.map(WebAddress::into_string),
+            three_d_secure: asked.payment_method_options.as_ref().and_then(MethodOptions::three_d_secure),
+            future_usage: asked.setup_future_usage.map(FutureUsage::from),
+        },
         automatic: automatic(asked.automatic_payment_methods.as_ref(), asked.payment_method_types.as_deref())?,
         metadata: asked.metadata.of_new()?,
     })
@@ -193,7 +213,10 @@ fn new_intent(
         card: named.map(|(named, _)| *named),
         customer,
         description: asked.description.clone(),
-        receipt_email: asked.receipt_email.clone(),
+        receipt_email: asked.terms.receipt_email.clone(),
+        return_url: asked.terms.return_url.clone(),
+        three_d_secure: asked.terms.three_d_secure.unwrap_or_default(),
+        future_usage: asked.terms.future_usage,
         metadata: asked.metadata.clone(),
         automatic_payment_methods: asked.automatic,
         latest_charge: None,
@@ -209,7 +232,7 @@ async fn insert(context: &Context, intent: Intent, card: Option<&Card>) -> ApiRe
     let tenant = context.tenant();
     let mut tx = context.begin().await?;
     if payment_intents::insert(&mut tx, tenant, &intent).await? {
-        let shown = payment_intent(tenant, &intent, card);
+        let shown = payment_intent(tenant, &intent, card, None);
         created(&mut tx, context, &intent, &shown).await?;
         tx.commit().await?;
         return Ok(shown);

@@ -14,6 +14,7 @@ use crate::request_ids::AttemptIds;
 use crate::store::attempts::{self, Attempt, State};
 use crate::store::cards::Card;
 use crate::store::payment_intents::Intent;
+use crate::three_d_secure::Gone;
 
 /// Attempts of one request at the most: each but the last ended with nothing sent.
 const MAX_ATTEMPTS: u32 = 100;
@@ -45,7 +46,7 @@ pub async fn next_attempt(context: &Context, conn: &mut PgConnection) -> ApiResu
 
 /// The answer to a request whose attempt was carried out.
 pub async fn answer(context: &Context, carried: Carried, card: Option<&Card>) -> ApiResult<PaymentIntent> {
-    let Carried { intent, ending } = carried;
+    let Carried { intent, ending, .. } = carried;
     match ending {
         None | Some(Ending::Approved { .. }) => render_one(context, &intent, card).await,
         Some(Ending::Unsent(failure)) => Err(failure.into()),
@@ -56,9 +57,23 @@ pub async fn answer(context: &Context, carried: Carried, card: Option<&Card>) ->
     }
 }
 
+/// The answer to a request whose payment went through an authentication.
+pub async fn answer_gone(context: &Context, gone: Gone) -> ApiResult<PaymentIntent> {
+    match gone {
+        Gone::Waits(intent) => render_one(context, &intent, None).await,
+        Gone::Asked(carried) => answer(context, *carried, None).await,
+        Gone::Refused(intent) => {
+            let rendered = render_one(context, &intent, None).await?;
+            let rendered = serde_json::to_value(rendered).map_err(ApiError::internal)?;
+            Err(ApiError::new(Code::AuthenticationFailed).about(None, rendered))
+        }
+    }
+}
+
 /// The answer to a request whose attempt an earlier run made.
 pub async fn answer_met(context: &Context, met: &Attempt, intent: &Intent) -> ApiResult<PaymentIntent> {
     match met.state {
+        _ if met.stepped_up => render_one(context, intent, None).await,
         State::Unresolved | State::Approved | State::Unsent => render_one(context, intent, None).await,
         State::Declined | State::Reversed => {
             let code = intent.last_error.as_ref().and_then(|error| error.decline_code.clone());

@@ -12,16 +12,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgConnection;
 
+use crate::app::App;
+use crate::domain::payment_intent::Status;
 use crate::edge::call::Context;
 use crate::endpoint::list::{List, ListParams};
 use crate::endpoint::rights::Resource;
 use crate::endpoint::types::IdOf;
 use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
-use crate::render::payment_intent::{PaymentIntent, payment_intent};
+use crate::render::payment_intent::{NextAction, PaymentIntent, payment_intent};
 use crate::store::cards::Card;
 use crate::store::payment_intents::{self, Intent, cursor};
-use crate::store::{Listed, Tenant, cards};
+use crate::store::{Listed, Tenant, authentications, cards};
+use crate::three_d_secure;
 
 /// Its routes.
 pub fn routes() -> Routes {
@@ -48,7 +51,7 @@ async fn list(context: Context, asked: ListIntents, list: ListParams) -> ApiResu
     let page = list.page(place).await?;
     let (mut db, tenant) = (context.db().await?, context.tenant());
     let found = payment_intents::list(&mut db, tenant, asked.customer.map(|id| id.0), &page).await?;
-    let items = render_all(&mut db, tenant, &found.items).await?;
+    let items = render_all(&mut db, &context.app, tenant, &found.items).await?;
     Ok(List::new("/v1/payment_intents", Listed { items, has_more: found.has_more }))
 }
 
@@ -81,31 +84,61 @@ fn shown_record(intent: &Intent) -> Option<[u8; 16]> {
 /// The database's.
 pub async fn render_one(context: &Context, intent: &Intent, at_hand: Option<&Card>) -> ApiResult<PaymentIntent> {
     let (tenant, record) = (context.tenant(), shown_record(intent));
-    match at_hand.filter(|card| Some(card.record) == record) {
-        None if record.is_some() => render_in(&mut *context.db().await?, tenant, intent).await,
-        card => Ok(payment_intent(tenant, intent, card)),
+    let card = at_hand.filter(|card| Some(card.record) == record);
+    let complete = card.is_some() || record.is_none();
+    if complete && intent.progress.status != Status::RequiresAction {
+        return Ok(payment_intent(tenant, intent, card, None));
     }
+    render_in(&mut *context.db().await?, &context.app, tenant, intent).await
 }
 
-/// A payment with its card, within a transaction.
+/// A payment with its card and what the shopper is to do, within a transaction.
 ///
 /// # Errors
 /// The database's.
-pub async fn render_in(conn: &mut PgConnection, tenant: Tenant, intent: &Intent) -> ApiResult<PaymentIntent> {
+pub async fn render_in(
+    conn: &mut PgConnection,
+    app: &App,
+    tenant: Tenant,
+    intent: &Intent,
+) -> ApiResult<PaymentIntent> {
     let card = match shown_record(intent) {
         Some(record) => cards::find(conn, tenant, record).await?,
         None => None,
     };
-    Ok(payment_intent(tenant, intent, card.as_ref()))
+    let next = next_action(conn, app, tenant, intent).await?;
+    Ok(payment_intent(tenant, intent, card.as_ref(), next))
+}
+
+async fn next_action(
+    conn: &mut PgConnection,
+    app: &App,
+    tenant: Tenant,
+    intent: &Intent,
+) -> ApiResult<Option<NextAction>> {
+    if intent.progress.status != Status::RequiresAction {
+        return Ok(None);
+    }
+    let under_way = authentications::find_under_way(conn, tenant, intent.id).await?;
+    Ok(under_way
+        .map(|under_way| NextAction::redirect(three_d_secure::page(app, under_way.id), intent.return_url.clone())))
 }
 
 /// Payments, with one look-up for all cards.
-async fn render_all(conn: &mut PgConnection, tenant: Tenant, intents: &[Intent]) -> ApiResult<Vec<PaymentIntent>> {
+async fn render_all(
+    conn: &mut PgConnection,
+    app: &App,
+    tenant: Tenant,
+    intents: &[Intent],
+) -> ApiResult<Vec<PaymentIntent>> {
     let records: Vec<[u8; 16]> = intents.iter().filter_map(shown_record).collect();
     let known = cards::find_many(conn, tenant, &records).await?;
-    let render = |intent: &Intent| {
+    let mut rendered = Vec::with_capacity(intents.len());
+    for intent in intents {
         let record = shown_record(intent);
-        payment_intent(tenant, intent, known.iter().find(|card| Some(card.record) == record))
-    };
-    Ok(intents.iter().map(render).collect())
+        let next = next_action(conn, app, tenant, intent).await?;
+        let card = known.iter().find(|card| Some(card.record) == record);
+        rendered.push(payment_intent(tenant, intent, card, next));
+    }
+    Ok(rendered)
 }

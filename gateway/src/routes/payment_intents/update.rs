@@ -82,7 +82,7 @@ pub async fn run(context: Context, asked: UpdateIntent) -> ApiResult<PaymentInte
     let intent = change.apply(intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))?)?;
     payment_intents::update(&mut tx, tenant, &intent).await?;
     timeline::append(&mut tx, tenant, id, Some(context.request_id), clock::now(), &entries).await?;
-    let shown = render_in(&mut tx, tenant, &intent).await?;
+    let shown = render_in(&mut tx, &context.app, tenant, &intent).await?;
     tx.commit().await?;
     Ok(shown)
 }
