@@ -10,6 +10,7 @@ pub mod pages;
 pub mod payment_intents;
 pub mod payment_methods;
 pub mod refunds;
+pub mod shopper;
 pub mod tokens;
 
 use axum::Router;
@@ -41,7 +42,8 @@ pub fn public(app: App) -> Router {
         .merge(api)
         .merge(pages::openapi::router(&document))
         .merge(pages::router())
-        .merge(checkout::router());
+        .merge(checkout::router())
+        .merge(shopper::router());
     call::with_fallbacks(routes)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::internal("a handler panicked").into_response()
