@@ -155,6 +155,12 @@ codes! {
     PaymentIntentUnexpectedState "payment_intent_unexpected_state" InvalidRequest 400
         "The PaymentIntent's status does not allow this."
         "Retrieve it and look at its status.";
+    SetupPaymentMethodMissing "setup_intent_payment_method_missing" InvalidRequest 400
+        "You cannot confirm this SetupIntent because it is missing a payment method."
+        "Send `payment_method`, or `payment_method_data` with a token.";
+    SetupIntentUnexpectedState "setup_intent_unexpected_state" InvalidRequest 400
+        "The SetupIntent's status does not allow this."
+        "Retrieve it and look at its status.";
     ChargeNotRefundable "charge_not_refundable" InvalidRequest 400
         "There is nothing to refund: the payment was not captured."
         "Cancel a payment that was only authorized; refund one that was captured.";

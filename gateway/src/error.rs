@@ -24,6 +24,7 @@ struct Parts {
     decline_code: Option<String>,
     charge: Option<String>,
     payment_intent: Option<Value>,
+    setup_intent: Option<Value>,
     retry_after_s: Option<u64>,
 }
 
@@ -37,6 +38,7 @@ impl ApiError {
             decline_code: None,
             charge: None,
             payment_intent: None,
+            setup_intent: None,
             retry_after_s: None,
         }))
     }
@@ -90,6 +92,13 @@ impl ApiError {
         self
     }
 
+    /// Shows the SetupIntent that it was about.
+    #[must_use]
+    pub fn about_setup(mut self, setup_intent: Value) -> Self {
+        self.0.setup_intent = Some(setup_intent);
+        self
+    }
+
     /// Says when to come back.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
@@ -124,6 +133,7 @@ impl ApiError {
         put("charge", parts.charge.clone().map(Into::into));
         put("doc_url", Some(format!("{docs}#{}", parts.code.as_str()).into()));
         put("payment_intent", parts.payment_intent.clone());
+        put("setup_intent", parts.setup_intent.clone());
         json!({ "error": error })
     }
 

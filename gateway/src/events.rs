@@ -56,6 +56,11 @@ kinds! {
     RefundCreated "refund.created";
     RefundFailed "refund.failed";
     RefundUpdated "refund.updated";
+    SetupIntentCanceled "setup_intent.canceled";
+    SetupIntentCreated "setup_intent.created";
+    SetupIntentRequiresAction "setup_intent.requires_action";
+    SetupIntentSetupFailed "setup_intent.setup_failed";
+    SetupIntentSucceeded "setup_intent.succeeded";
 }
 
 impl Kind {

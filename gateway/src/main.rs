@@ -94,6 +94,7 @@ async fn run(config: Config) -> Result<(), Failure> {
     let mut workers = JoinSet::new();
     workers.spawn(recovery::run(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::authentications(app.clone(), config.recovery.clone()));
+    workers.spawn(recovery::setups(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::tidy(app.clone()));
     health.set_ready(true);
     tracing::info!(public = %config.public_listener, control = %config.control_plane, "ready");

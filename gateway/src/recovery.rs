@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use kura_platform::clock;
-use kura_wire::ids::AuthenticationId;
+use kura_wire::ids::{AuthenticationId, SetupIntentId};
 use kura_wire::vault::{Context as VaultContext, Resolve};
 use tokio::task::JoinSet;
 
@@ -18,7 +18,8 @@ use crate::error::ApiResult;
 use crate::events::{self, Cause};
 use crate::money_path::{Ending, settle, tell_processing};
 use crate::store::attempts::{self, Claimed, Kind, State};
-use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency};
+use crate::routes::setup_intents::flow;
+use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency, setup_intents};
 use crate::three_d_secure;
 
 /// Attempts that one look takes on.
@@ -106,6 +107,33 @@ pub async fn authentications(app: App, config: RecoveryConfig) {
                 tracing::warn!(authentication = %id, "an authentication could not be looked at");
             }
         }
+    }
+}
+
+/// Goes on with set-ups whose question to the network nobody goes on with.
+pub async fn setups(app: App, config: RecoveryConfig) {
+    let every = Duration::from_millis(config.every_ms.max(50));
+    loop {
+        tokio::time::sleep(every).await;
+        let due = setup_intents::claim_due(app.db.work(), clock::now(), every, LONGEST_PAUSE, BATCH).await;
+        let due = due.unwrap_or_else(|error| {
+            tracing::warn!(%error, "no look at set-ups");
+            Vec::new()
+        });
+        for (tenant, id) in due {
+            if resolve_setup(&app, tenant, id).await.is_err() {
+                tracing::warn!(setup = %id, "a set-up could not be looked at");
+            }
+        }
+    }
+}
+
+async fn resolve_setup(app: &App, tenant: Tenant, id: SetupIntentId) -> ApiResult<()> {
+    let context = Context::working(app.clone(), tenant, *id.as_bytes());
+    let found = setup_intents::find(&mut *context.db().await?, tenant, id).await?;
+    match found {
+        Some(setup) => flow::resolve(&context, setup).await.map(drop),
+        None => Ok(()),
     }
 }
 

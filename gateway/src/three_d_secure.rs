@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use kura_platform::clock;
-use kura_wire::ids::AuthenticationId;
+use kura_wire::ids::{AuthenticationId, CardToken, PaymentIntentId};
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::three_d_secure::{self as wire, AuthenticationEnd, ChallengePreference, FindAuthentication};
 use kura_wire::vault::VaultErrorCode;
@@ -25,6 +25,7 @@ use crate::money_path::{self, Charged};
 use crate::render::payment_intent::payment_intent;
 use crate::request_ids::RequestIds;
 use crate::routes::payment_intents::render_in;
+use crate::routes::setup_intents::flow;
 use crate::store::attempts::{Attempt, Kind, State as AttemptState};
 use crate::store::authentications::{self, Authentication, Owner, State};
 use crate::store::payment_intents::{self, Intent, LastError, ThreeDSecure};
@@ -82,36 +83,72 @@ enum Next {
 /// # Errors
 /// The database's; then the worker goes on. 402 where the card was refused.
 pub async fn carry_out(context: &Context, authentication: &Authentication, intent: Intent) -> ApiResult<Gone> {
-    let app = &context.app;
-    let ask = wire::Authenticate {
-        context: context.vault_context(),
-        authentication: authentication.id,
-        token: token_of(context, authentication).await?,
-        money: Some(money_of(&intent)?),
-        preference: authentication.preference,
-        return_url: format!("{}/return", page(app, authentication.id)),
-    };
-    let answer = app.vault.authenticate(&ask).await;
+    let (token, money) = (token_of(context, authentication).await?, money_of(&intent)?);
+    let answer = ask(context, authentication, token, Some(money)).await;
     go_on(context, authentication, answer, intent).await
 }
 
-/// Looks what became of an authentication, and goes on with the payment as far as it goes.
+/// Asks the issuer, by way of the vault. Asked again, it is the same question.
+///
+/// # Errors
+/// [`VaultFailure`].
+pub async fn ask(
+    context: &Context,
+    authentication: &Authentication,
+    token: CardToken,
+    money: Option<Money>,
+) -> Result<wire::Authentication, VaultFailure> {
+    let ask = wire::Authenticate {
+        context: context.vault_context(),
+        authentication: authentication.id,
+        token,
+        money,
+        preference: authentication.preference,
+        return_url: format!("{}/return", page(&context.app, authentication.id)),
+    };
+    context.app.vault.authenticate(&ask).await
+}
+
+/// Looks what became of an authentication, and goes on with the payment or the set-up as far as it goes.
 ///
 /// # Errors
 /// As [`carry_out`].
-pub async fn look(context: &Context, authentication: &Authentication) -> ApiResult<Option<Gone>> {
-    let Owner::Payment(id) = authentication.owner else { return Ok(None) };
+pub async fn look(context: &Context, authentication: &Authentication) -> ApiResult<()> {
+    match authentication.owner {
+        Owner::Payment(id) => look_for_payment(context, authentication, id).await.map(drop),
+        Owner::Setup(_) => look_for_setup(context, authentication).await,
+    }
+}
+
+async fn look_for_setup(context: &Context, authentication: &Authentication) -> ApiResult<()> {
+    let find = FindAuthentication { context: context.vault_context(), authentication: authentication.id };
+    let answer = match context.app.vault.find_authentication(&find).await {
+        Err(VaultFailure::Refused(VaultErrorCode::AuthenticationUnknown)) => {
+            let token = token_of(context, authentication).await?;
+            ask(context, authentication, token, None).await
+        }
+        answer => answer,
+    };
+    let setup = flow::heard(context, authentication, answer).await?;
+    flow::go_on(context, setup).await.map(drop)
+}
+
+async fn look_for_payment(
+    context: &Context,
+    authentication: &Authentication,
+    id: PaymentIntentId,
+) -> ApiResult<Gone> {
     let intent = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
     let intent = intent.ok_or_else(|| ApiError::internal("an authentication without its payment"))?;
     let ask = FindAuthentication { context: context.vault_context(), authentication: authentication.id };
     let answer = match context.app.vault.find_authentication(&ask).await {
         // It never got there: it is asked now, under the same id.
         Err(VaultFailure::Refused(VaultErrorCode::AuthenticationUnknown)) => {
-            return carry_out(context, authentication, intent).await.map(Some);
+            return carry_out(context, authentication, intent).await;
         }
         answer => answer,
     };
-    go_on(context, authentication, answer, intent).await.map(Some)
+    go_on(context, authentication, answer, intent).await
 }
 
 /// Where a payment got to.
@@ -138,7 +175,7 @@ async fn go_on(
         Ok(wire::Authentication::Ended(end)) => ended(context, authentication, &end).await?,
         Ok(wire::Authentication::Unknown) => Next::Waits(Box::new(intent)),
         // The directory can't be asked: the payment goes on without its word.
-        Err(VaultFailure::Refused(VaultErrorCode::NetworkNotConfigured | VaultErrorCode::NetworkUnavailable)) => {
+        Err(failure) if is_about_the_directory(&failure) => {
             ended(context, authentication, &not_found_out()).await?
         }
         Err(failure) if failure.surely_unsent() => {
@@ -159,7 +196,16 @@ async fn go_on(
     }
 }
 
-const fn not_found_out() -> AuthenticationEnd {
+/// Nobody answers for the issuer: what is asked goes on without its word.
+pub const fn is_about_the_directory(failure: &VaultFailure) -> bool {
+    matches!(
+        failure,
+        VaultFailure::Refused(VaultErrorCode::NetworkNotConfigured | VaultErrorCode::NetworkUnavailable)
+    )
+}
+
+/// The end of an authentication that nobody answered.
+pub const fn not_found_out() -> AuthenticationEnd {
     AuthenticationEnd {
         result: wire::AuthenticationResult::Unavailable,
         flow: wire::AuthenticationFlow::Frictionless,
@@ -292,7 +338,7 @@ fn attempt_after(context: &Context, authentication: &Authentication, intent: &In
     }
 }
 
-async fn token_of(context: &Context, authentication: &Authentication) -> ApiResult<kura_wire::ids::CardToken> {
+async fn token_of(context: &Context, authentication: &Authentication) -> ApiResult<CardToken> {
     let card = cards::find(&mut *context.db().await?, context.tenant(), authentication.card.record).await?;
     let card = card.ok_or_else(|| ApiError::internal("an authentication without its card"))?;
     Ok(card.token(authentication.card.allows))

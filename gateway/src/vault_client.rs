@@ -18,11 +18,7 @@ use kura_wire::sealed_box::{SignedKeySet, node_of_key};
 use kura_wire::three_d_secure::{
     Authenticate, Authentication, FindAuthentication, PATH_AUTHENTICATE, PATH_AUTHENTICATION,
 };
-use kura_wire::vault::{
-    Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE,
-    PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VOID, Resolve, TestCard,
-    Tokenize, Tokenized, VaultErrorBody, VaultErrorCode,
-};
+use kura_wire::vault::{Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE, PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VERIFY, PATH_VOID, Resolve, TestCard, Tokenize, Tokenized, VaultErrorBody, VaultErrorCode, Verify};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -202,6 +198,14 @@ impl VaultClient {
     /// [`VaultFailure`].
     pub async fn erase_customer(&self, ask: &EraseCustomer) -> Result<ErasedCustomer, VaultFailure> {
         self.post(None, PATH_ERASE_CUSTOMER, ask).await
+    }
+
+    /// Has the issuer asked whether a card is good. Send one attempt once.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn verify(&self, ask: &Verify) -> Result<Outcome, VaultFailure> {
+        self.post(Some(ask.token.node), PATH_VERIFY, ask).await
     }
 
     /// Has the issuer find out who uses a card. Asked twice for one id, the issuer is asked once.

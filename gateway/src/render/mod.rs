@@ -6,6 +6,7 @@ pub mod customer;
 pub mod event;
 pub mod payment_intent;
 pub mod refund;
+pub mod setup_intent;
 
 use time::OffsetDateTime;
 

@@ -134,6 +134,12 @@ pub struct AutomaticPaymentMethods {
     pub enabled: bool,
 }
 
+impl Default for AutomaticPaymentMethods {
+    fn default() -> Self {
+        Self { allow_redirects: "always", enabled: true }
+    }
+}
+
 /// What was said of each method.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PaymentMethodOptions {
@@ -183,8 +189,7 @@ pub fn payment_intent(
         amount_capturable: progress.capturable,
         amount_details: AmountDetails::default(),
         amount_received: progress.received,
-        automatic_payment_methods: automatic
-            .then_some(AutomaticPaymentMethods { allow_redirects: "always", enabled: true }),
+        automatic_payment_methods: automatic.then(AutomaticPaymentMethods::default),
         canceled_at: intent.canceled_at.map(unix),
         cancellation_reason: intent.cancellation_reason.clone(),
         capture_method: progress.capture_method.as_str(),

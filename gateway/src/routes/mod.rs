@@ -10,6 +10,7 @@ pub mod pages;
 pub mod payment_intents;
 pub mod payment_methods;
 pub mod refunds;
+pub mod setup_intents;
 pub mod shopper;
 pub mod tokens;
 
@@ -29,6 +30,7 @@ pub fn api() -> Routes {
         .and(customers::routes())
         .and(payment_methods::routes())
         .and(payment_intents::routes())
+        .and(setup_intents::routes())
         .and(charges::routes())
         .and(refunds::routes())
         .and(events::routes())

@@ -13,10 +13,11 @@ use url::Url;
 use super::pages::page;
 use crate::app::App;
 use crate::domain::payment_intent::Status;
+use crate::domain::setup_intent::Status as SetupStatus;
 use crate::edge::call::Context;
 use crate::error::{ApiError, ApiResult};
 use crate::store::authentications::{self, Authentication, Owner, State as Stage};
-use crate::store::payment_intents::{self, Intent};
+use crate::store::{payment_intents, setup_intents};
 use crate::three_d_secure::{self, PATH};
 
 #[derive(Template)]
@@ -62,26 +63,40 @@ async fn come_back(State(app): State<App>, Path(id): Path<String>) -> ApiResult<
 
 /// To the merchant's page, or to one of our own where it has none.
 async fn onwards(context: &Context, authentication: &Authentication) -> ApiResult<Response> {
-    let Owner::Payment(id) = authentication.owner else { return Err(ApiError::internal("not of a payment")) };
-    let intent = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
-    let intent = intent.ok_or_else(|| ApiError::internal("an authentication without its payment"))?;
-    let outcome = outcome_of(&intent);
-    match intent.return_url.as_deref().map(Url::parse) {
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let gone = || ApiError::internal("an authentication of nothing");
+    let (name, id, outcome, return_url) = match authentication.owner {
+        Owner::Payment(id) => {
+            let intent = payment_intents::find(&mut db, tenant, id).await?.ok_or_else(gone)?;
+            ("payment_intent", id.to_string(), outcome_of(intent.progress.status), intent.return_url)
+        }
+        Owner::Setup(id) => {
+            let setup = setup_intents::find(&mut db, tenant, id).await?.ok_or_else(gone)?;
+            ("setup_intent", id.to_string(), outcome_of_setup(setup.status), setup.return_url)
+        }
+    };
+    match return_url.as_deref().map(Url::parse) {
         Some(Ok(mut url)) => {
-            url.query_pairs_mut()
-                .append_pair("payment_intent", &intent.id.to_string())
-                .append_pair("redirect_status", outcome);
+            url.query_pairs_mut().append_pair(name, &id).append_pair("redirect_status", outcome);
             Ok(unkept(Redirect::to(url.as_str()).into_response()))
         }
         Some(Err(_)) | None => Ok(page(Done { outcome }.render())),
     }
 }
 
-const fn outcome_of(intent: &Intent) -> &'static str {
-    match intent.progress.status {
+const fn outcome_of(status: Status) -> &'static str {
+    match status {
         Status::Succeeded | Status::RequiresCapture => "succeeded",
         Status::Processing | Status::RequiresAction => "pending",
         Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::Canceled => "failed",
+    }
+}
+
+const fn outcome_of_setup(status: SetupStatus) -> &'static str {
+    match status {
+        SetupStatus::Succeeded => "succeeded",
+        SetupStatus::Processing | SetupStatus::RequiresAction => "pending",
+        SetupStatus::RequiresPaymentMethod | SetupStatus::RequiresConfirmation | SetupStatus::Canceled => "failed",
     }
 }
 

@@ -42,6 +42,12 @@ const API: &[(&str, &str)] = &[
     ("GET", "/v1/customers/cus_1/payment_methods"),
     ("GET", "/v1/customers/cus_1/payment_methods/pm_1"),
     ("GET", "/v1/events"),
+    ("POST", "/v1/setup_intents"),
+    ("GET", "/v1/setup_intents"),
+    ("GET", "/v1/setup_intents/seti_1"),
+    ("POST", "/v1/setup_intents/seti_1"),
+    ("POST", "/v1/setup_intents/seti_1/confirm"),
+    ("POST", "/v1/setup_intents/seti_1/cancel"),
     ("GET", "/v1/events/evt_1"),
 ];
 const PAGES: &[&str] = &[

@@ -52,7 +52,7 @@ impl ThreeDSecure {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    pub(super) fn parse(word: &str) -> Option<Self> {
         [Self::Automatic, Self::Any, Self::Challenge].into_iter().find(|when| when.as_str() == word)
     }
 }
@@ -75,7 +75,7 @@ impl FutureUsage {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    pub(super) fn parse(word: &str) -> Option<Self> {
         [Self::OnSession, Self::OffSession].into_iter().find(|usage| usage.as_str() == word)
     }
 }

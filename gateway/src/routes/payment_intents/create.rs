@@ -68,7 +68,7 @@ pub struct CreateIntent {
 /// Whether the methods are left to us.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Automatic {
+pub struct Automatic {
     /// They are.
     enabled: bool,
     /// Whether some of them may send the shopper elsewhere.
@@ -186,7 +186,10 @@ fn check(asked: CreateIntent, livemode: bool) -> ApiResult<Asked> {
 }
 
 /// Whether the methods are left to us.
-fn automatic(automatic: Option<&Automatic>, types: Option<&[MethodType]>) -> ApiResult<bool> {
+///
+/// # Errors
+/// 400 for types beside it, and for none.
+pub fn automatic(automatic: Option<&Automatic>, types: Option<&[MethodType]>) -> ApiResult<bool> {
     if types.is_some_and(<[MethodType]>::is_empty) {
         return Err(ApiError::invalid("payment_method_types", "at least one type"));
     }
