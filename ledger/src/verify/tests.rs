@@ -359,15 +359,15 @@ fn a_long_file_is_read_in_blocks() {
 /// A disk that fails in the middle of a frame is not a file that ends there.
 #[test]
 fn a_failing_reader_is_told_as_such() {
-    struct Failing;
-    impl io::Read for Failing {
+    struct FailingOnce(bool);
+    impl io::Read for FailingOnce {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::Error::other("disk"))
+            if std::mem::replace(&mut self.0, true) { Ok(0) } else { Err(io::Error::other("disk")) }
         }
     }
     let signer = Signer::new();
     let export = Ledger::new(&signer).export(&signer);
-    let file = io::BufReader::new(io::Read::chain(&export[..export.len() - 1], Failing));
+    let file = io::BufReader::new(io::Read::chain(&export[..export.len() - 1], FailingOnce(false)));
     assert!(matches!(verify(file, &Expected::default()), Err(Unreadable::Io(_))));
 }
 
