@@ -13,7 +13,7 @@ use kura_tests::key_material::database;
 use kura_tests::{Stack, block_on};
 use kura_vault::crypto::identity::Identity;
 use kura_vault::ledger::recover::recover;
-use kura_vault::ledger::{Ledger, LedgerError};
+use kura_vault::ledger::{Ledger, LedgerError, days};
 use kura_vault::store::checkpoints::CheckpointRow;
 use kura_vault::store::openings::OpeningRow;
 use kura_vault::store::{Pool, checkpoints, ledger_heads, ledger_tiles, openings};
@@ -237,5 +237,28 @@ fn a_lost_number_is_told() {
         }
         let told = tokio::time::timeout(Duration::from_secs(30), ledger.lose_claim()).await;
         assert!(matches!(told, Ok(Err(LedgerError::NodeTaken(NODE)))), "{told:?}");
+    });
+}
+
+/// A row whose day has no partition is kept all the same, and told of once; while there is none, nobody is alarmed.
+#[test]
+fn a_row_without_a_day_of_its_own_is_an_alert() {
+    const NODE: i16 = 931;
+    let stack = Stack::shared();
+    let alerts = || stack.sql("vault", "SELECT count(*) FROM alerts WHERE kind = 'ledger_day_missing'");
+    block_on(async {
+        let pool = database(stack).await;
+        let look = || tokio::time::timeout(Duration::from_secs(2), days::run(pool.clone()));
+        assert_eq!(days::open(&pool).await, 0);
+        assert!(look().await.is_err(), "it looks again in an hour");
+        assert_eq!(alerts(), "0");
+        let mut connection = pool.acquire().await.unwrap();
+        ledger_heads::ensure(&mut *connection, NODE).await.unwrap();
+        let late = OpeningRow { at: clock::now() - Duration::from_secs(30 * 86_400), ..row(NODE, 1) };
+        let hash = late.leaf().leaf_hash().as_bytes().to_vec();
+        assert!(openings::insert_all(&mut connection, NODE, 0, &[late], &[hash]).await.unwrap());
+        assert_eq!(days::open(&pool).await, 1);
+        assert!(look().await.is_err(), "it looks again in an hour");
+        assert_eq!(alerts(), "1");
     });
 }
