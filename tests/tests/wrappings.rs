@@ -8,6 +8,7 @@ use std::time::Duration;
 use kura_platform::{clock, random};
 use kura_tests::key_material::{database, keyring};
 use kura_tests::{Stack, block_on};
+use kura_vault::crypto::dek::DekError;
 use kura_vault::crypto::field::DataClass;
 use kura_vault::store::{deks, keks};
 use kura_wire::ids::MerchantId;
@@ -84,6 +85,29 @@ fn secrets_outlive_their_keks() {
         assert_eq!(keys.secret("of this test").await.expect("put right").as_slice(), secret.as_slice());
         assert_eq!(alerts(stack), before + 1);
     });
+}
+
+/// A key is its merchant's and class's own. A node that meets it first under another's name says so, and takes it for no damage.
+#[test]
+fn a_key_is_refused_under_anothers_name() {
+    let _alone = alone();
+    let stack = Stack::shared();
+    let before = alerts(stack);
+    let (merchant, another) = (new_merchant(), new_merchant());
+    block_on(async {
+        let pool = database(stack).await;
+        let keys = keyring(stack, &pool).await.expect("keys");
+        let id = keys.deks.for_sealing(merchant, DataClass::Card, 1).await.expect("a key").id();
+        let elsewhere = keyring(stack, &pool).await.expect("keys");
+        for (owner, class) in
+            [(another, DataClass::Card), (merchant, DataClass::Customer), (another, DataClass::Customer)]
+        {
+            let opened = elsewhere.deks.for_opening(owner, class, id).await;
+            assert!(matches!(opened, Err(DekError::Unknown)), "{owner} {}", class.as_str());
+        }
+        assert_eq!(elsewhere.deks.for_opening(merchant, DataClass::Card, id).await.expect("it opens").id(), id);
+    });
+    assert_eq!(alerts(stack), before);
 }
 
 /// A DEK that was put under the next KEK is the same key there: what it sealed opens for a node that knows nothing else.
