@@ -188,10 +188,11 @@ fn removed_inserted_and_reordered_rows_are_named() {
 /// Rows that come late are told apart from those that never come, wherever in the gap they belong.
 #[test]
 fn what_comes_late_leaves_the_rest_missing() {
+    type Ranges = &'static [(u64, u64)];
     let signer = Signer::new();
     let whole = Ledger::new(&signer);
     // Of rows 30 to 34 these come last of all, in this order.
-    let cases: [(&[u64], &[(u64, u64)]); 5] = [
+    let cases: [(&[u64], Ranges); 5] = [
         (&[32], &[(30, 31), (33, 34)]),
         (&[30], &[(31, 34)]),
         (&[34], &[(30, 33)]),
