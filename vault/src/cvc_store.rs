@@ -228,9 +228,9 @@ mod tests {
     fn a_code_comes_out_once_and_is_wiped() {
         let store = CvcStore::new(8, MAX_HELD).unwrap();
         let now = Instant::now();
-        assert!(!store.holds(&[1; 16]));
+        assert!(!store.holds(&[1; 16], now));
         assert!(store.hold([1; 16], &cvc("7391"), now));
-        assert!(store.holds(&[1; 16]) && !store.holds(&[2; 16]));
+        assert!(store.holds(&[1; 16], now) && !store.holds(&[2; 16], now));
         assert!(all_bytes(&store).windows(4).any(|window| window == b"7391"));
         assert_eq!(store.take(&[1; 16], now).unwrap().reveal_to_acquirer(), b"7391");
         assert!(all_bytes(&store).iter().all(|byte| *byte == 0));
@@ -315,7 +315,7 @@ mod tests {
         hold_and_take(5000);
         assert_eq!(aged(), 10);
         store.sweep(now + MAX_HELD);
-        assert!((0..9).all(|number| !store.holds(&record(number))));
+        assert!((0..9).all(|number| !store.holds(&record(number), now)));
     }
 
     /// A second code for the same record takes the first one's place, which is wiped and free again.
