@@ -212,3 +212,80 @@ impl<W: Write> Writer<W> {
         Ok(self.out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::note::tests::Signer;
+    use crate::tree::leaf_hash;
+
+    fn header(origin: &str) -> Header {
+        Header { origin: origin.to_owned(), identity: Signer::new().public(), base: Compact::default() }
+    }
+
+    /// A file says in its first line what it is; one kind doesn't pass for the other.
+    #[test]
+    fn a_file_says_what_it_is() {
+        let header = header("here");
+        for (kind, title, other) in [
+            (Kind::Export, "kura ledger export 1\n", Kind::Witness),
+            (Kind::Witness, "kura ledger witness 1\n", Kind::Export),
+        ] {
+            let file = Writer::begin(Vec::new(), kind, &header).unwrap().end().unwrap();
+            assert!(file.starts_with(title.as_bytes()));
+            assert_eq!(Header::read(&mut file.as_slice(), kind).unwrap(), header);
+            assert!(matches!(Header::read(&mut file.as_slice(), other), Err(Unreadable::Other(_))));
+        }
+    }
+
+    /// A header may have 16 KiB, all its lines together, and not one byte more.
+    #[test]
+    fn a_header_has_a_limit() {
+        let short = header("").text(Kind::Export).len();
+        let of_len = |len: usize| {
+            let header = header(&"x".repeat(len - short));
+            Header::read(&mut header.text(Kind::Export).as_bytes(), Kind::Export).is_ok_and(|read| read == header)
+        };
+        assert!(of_len(16 * 1024));
+        assert!(!of_len(16 * 1024 + 1));
+    }
+
+    /// Frames come back one after the other as they were written, and the writer counts them; half a frame is none.
+    #[test]
+    fn frames_come_back_in_order() {
+        let header = header("here");
+        let hash = leaf_hash(b"leaf");
+        let mut writer = Writer::begin(Vec::new(), Kind::Export, &header).unwrap();
+        writer.row(&hash, b"leaf").unwrap();
+        writer.row(&hash, b"").unwrap();
+        writer.row(&hash, b"leaf").unwrap();
+        writer.checkpoint("note").unwrap();
+        writer.checkpoint("another").unwrap();
+        assert_eq!(writer.counts(), (3, 2));
+        let file = writer.end().unwrap();
+        let mut rest = file.as_slice();
+        Header::read(&mut rest, Kind::Export).unwrap();
+        let mut appended = Vec::new();
+        put_row(&mut appended, &hash, b"leaf");
+        assert!(rest.starts_with(&appended));
+        let mut frames = Vec::new();
+        while let Some((frame, behind)) = Frame::first(rest) {
+            assert!(Frame::first(&rest[..rest.len() - behind.len() - 1]).is_none());
+            frames.push(frame);
+            rest = behind;
+        }
+        let row = |leaf| Frame::Row { stored: hash, leaf };
+        assert_eq!(
+            frames,
+            [
+                row(b"leaf"),
+                row(b""),
+                row(b"leaf"),
+                Frame::Checkpoint("note"),
+                Frame::Checkpoint("another"),
+                Frame::End { rows: 3, checkpoints: 2 },
+            ]
+        );
+        assert!(rest.is_empty());
+    }
+}

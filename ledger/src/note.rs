@@ -217,6 +217,44 @@ pub(crate) mod tests {
         assert_eq!(signer.public().open(&more, &origin_of(3)), Ok(checkpoint()));
     }
 
+    /// A note may be 4096 bytes long, with all its signatures, and no longer.
+    #[test]
+    fn a_note_has_a_limit() {
+        let signer = Signer::new();
+        let note = signer.note(&checkpoint());
+        let of_len = |len: usize| {
+            let line = "\u{2014} somebody.example ";
+            let rest = len - note.len() - line.len() - 1;
+            format!("{note}{line}{}\n", "A".repeat(rest))
+        };
+        assert_eq!(signer.public().open(&of_len(4096), &origin_of(3)), Ok(checkpoint()));
+        for len in [4097, 4098] {
+            assert_eq!(signer.public().open(&of_len(len), &origin_of(3)), Err(NoteError::Malformed));
+        }
+    }
+
+    /// A tree has fewer than 2^62 leaves, signed or not.
+    #[test]
+    fn a_tree_of_a_note_has_a_limit() {
+        let signer = Signer::new();
+        let of_size = |size| Checkpoint { size, ..checkpoint() };
+        let opened = |size| signer.public().open(&signer.note(&of_size(size)), &origin_of(3));
+        assert_eq!(opened(MAX_SIZE - 1), Ok(of_size(MAX_SIZE - 1)));
+        assert_eq!(opened(MAX_SIZE), Err(NoteError::Malformed));
+    }
+
+    /// Others' tools know the key by this text: here that of P-256's own base point, its SubjectPublicKeyInfo and key id as
+    /// another library (OpenSSL) makes them.
+    #[test]
+    fn the_verifier_key_is_as_signed_note_has_it() {
+        let point = "BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU";
+        let key = PublicIdentity::parse(point).unwrap();
+        let spki = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==";
+        let typed = [&[2], BASE64.decode(spki.as_bytes()).unwrap().as_slice()].concat();
+        let expected = format!("example.org/log+5cd252fb+{}", BASE64.encode(&typed));
+        assert_eq!(key.verifier_key("example.org/log"), expected);
+    }
+
     /// The origin and its node are one to one.
     #[test]
     fn origins_name_their_node() {

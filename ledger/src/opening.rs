@@ -226,6 +226,22 @@ mod tests {
         assert_eq!(place_of(&sample().encode()), Ok((1, 7)));
     }
 
+    /// A value may have 4096 bytes and an opening 64 fields, and neither one more.
+    #[test]
+    fn values_and_fields_have_a_limit() {
+        let is_read = |row: Opening| match Opening::decode(&row.encode()) {
+            Ok(read) => {
+                assert_eq!(read, row);
+                true
+            }
+            Err(NotAnOpening) => false,
+        };
+        let actor = |len| Opening { actor: "x".repeat(len), ..sample() };
+        assert!(is_read(actor(4096)) && !is_read(actor(4097)) && !is_read(actor(4098)));
+        let fields = |count| Opening { fields: vec!["pan".to_owned(); count], ..sample() };
+        assert!(is_read(fields(64)) && !is_read(fields(65)) && !is_read(fields(66)));
+    }
+
     proptest! {
         /// What was encoded is what is decoded; and no other bytes decode to it: cut, lengthened or changed ones don't decode,
         /// or to another row.

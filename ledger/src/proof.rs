@@ -130,7 +130,8 @@ fn tree(root: &Hash, size: u64) -> RootHash<Sha256> {
 /// Whether `leaf`, the bytes that are hashed, is leaf `index` of the tree.
 pub fn includes(root: &Hash, size: u64, index: u64, leaf: &[u8], proof: &[Hash]) -> bool {
     let Ok(proof) = InclusionProof::try_from_bytes(joined(proof)) else { return false };
-    size < MAX_SIZE && index < size && tree(root, size).verify_inclusion(&leaf, index, &proof).is_ok()
+    // An index outside of the tree is refused by ct-merkle itself.
+    size < MAX_SIZE && tree(root, size).verify_inclusion(&leaf, index, &proof).is_ok()
 }
 
 /// Whether the first tree is the beginning of the second one. The tree without leaves is the beginning of every tree.
@@ -245,7 +246,44 @@ mod tests {
                 assert!(size == 1 || !includes(root, size, (index + 1) % size, &leaf(index), &proof));
             }
             assert!(inclusion(size, size).is_none());
+            assert!(!includes(root, size, size, &leaf(size), &tree.hashes(&inclusion(size - 1, size).unwrap())));
         }
+    }
+
+    /// There is no proof of what can't be: a tree that shrank, one without leaves, one that is too large.
+    #[test]
+    fn impossible_proofs_are_not_made() {
+        for (first, second) in [(5, 3), (2, 1), (0, 3), (0, 0), (1, MAX_SIZE), (MAX_SIZE, MAX_SIZE), (5, MAX_SIZE + 1)]
+        {
+            assert_eq!(consistency(first, second), None, "{first} {second}");
+        }
+        assert_eq!(consistency(3, 3), Some(vec![]));
+        assert!(consistency(1, MAX_SIZE - 1).is_some() && inclusion(0, MAX_SIZE - 1).is_some());
+        assert_eq!(inclusion(0, MAX_SIZE), None);
+        assert_eq!(inclusion(0, 0), None);
+    }
+
+    /// Proofs are taken up to the largest tree and not beyond, be they right: here, of trees whose leaves are all alike.
+    #[test]
+    fn proofs_of_larger_trees_than_there_are_prove_nothing() {
+        let mut roots = vec![leaf_hash(b"same")];
+        for height in 0..62 {
+            roots.push(node_hash(&roots[height], &roots[height]));
+        }
+        assert!(includes(&roots[61], MAX_SIZE / 2, 0, b"same", &roots[..61]));
+        assert!(!includes(&roots[62], MAX_SIZE, 0, b"same", &roots[..62]));
+        let of = |height: usize| (&roots[height], 1_u64 << height);
+        assert!(is_consistent(of(60), of(61), &roots[60..61]));
+        assert!(!is_consistent(of(61), of(62), &roots[61..62]));
+    }
+
+    /// Of the tiles that a proof needs, each is named once, in order.
+    #[test]
+    fn the_tiles_of_a_proof_are_named_once() {
+        let id = |level, index| TileId { level, index };
+        assert_eq!(tiles_of(&inclusion(300, 66_000).unwrap()), [id(0, 1), id(0, 257), id(1, 0), id(1, 1)]);
+        assert_eq!(tiles_of(&inclusion(0, 256).unwrap()), [id(0, 0)]);
+        assert_eq!(tiles_of(&[]), []);
     }
 
     /// Proofs across tiles of three levels are as good.

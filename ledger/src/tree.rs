@@ -299,5 +299,7 @@ mod tests {
         (1000..1100).for_each(|number| whole.push(leaf(number)));
         assert_eq!(rest.root(), whole.root());
         assert!(Compact::of_roots(1001, rest.roots().to_vec()).is_none());
+        assert!(Compact::of_roots(MAX_SIZE / 2, vec![leaf(0)]).is_some());
+        assert!(Compact::of_roots(MAX_SIZE, vec![leaf(0)]).is_none());
     }
 }

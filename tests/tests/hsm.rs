@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use kura_tests::softhsm::SoftHsm;
 use kura_vault::crypto::key_provider::{DekBytes, KeyError, KeyProvider, ProviderKind, random_key};
 use kura_vault::crypto::pkcs11::Hsm;
@@ -55,21 +56,28 @@ fn wraps_and_unwraps(hsm: &Hsm) {
     assert!(kek.unwrap(&wrapped, b"merchant a").is_ok());
 }
 
-/// Another handle on the token logs out, which ends every session of this process; the KEK goes on.
+/// Another handle on the token logs out, or the token is restarted; the KEK goes on.
 fn survives_a_lost_session(pin_file: &std::path::Path) {
     let hsm = open(pin_file);
     let kek = hsm.open_kek(7, &hsm.make_kek(7).unwrap()).unwrap();
     let wrapped = kek.wrap(&random_key(), b"here").unwrap();
-    let context = cryptoki::context::Pkcs11::new(SoftHsm::module()).unwrap();
+    let context = Pkcs11::new(SoftHsm::module()).unwrap();
     let slots = context.get_slots_with_initialized_token().unwrap();
     let session = context.open_rw_session(slots[0]).unwrap();
     session.logout().unwrap();
     assert!(kek.unwrap(&wrapped, b"here").is_ok());
+    context.finalize().unwrap();
+    let context = Pkcs11::new(SoftHsm::module()).unwrap();
+    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+    assert!(kek.unwrap(&wrapped, b"here").is_ok(), "a closed session is opened anew");
     a_planted_key_is_refused(&hsm, &context, slots[0]);
+    // A token that does nothing any more says nothing about what was wrapped: trouble, and no alert.
+    context.finalize().unwrap();
+    assert!(matches!(kek.unwrap(&wrapped, b"here"), Err(KeyError::Provider(_))));
 }
 
 /// A key that was brought in from outside under a KEK's label is not used: whoever brought it knows it.
-fn a_planted_key_is_refused(hsm: &Hsm, context: &cryptoki::context::Pkcs11, slot: cryptoki::slot::Slot) {
+fn a_planted_key_is_refused(hsm: &Hsm, context: &Pkcs11, slot: cryptoki::slot::Slot) {
     use cryptoki::object::{Attribute, KeyType, ObjectClass};
     let session = context.open_rw_session(slot).unwrap();
     let planted = [

@@ -378,10 +378,10 @@ fn one_node_does_not_take_back_what_the_other_is_at() {
     stack.hold_still("networks", true);
     let told = std::thread::scope(|scope| {
         let asking = scope.spawn(|| nodes[1].authorize(&approved, attempt, &reference));
-        std::thread::sleep(Duration::from_millis(500));
         // What another node writes down before it tells the network to take it back; then it died.
         let id = attempt.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        stack.sql("vault", &format!("UPDATE attempts SET reversing = true WHERE id = '{id}' AND outcome IS NULL"));
+        let took = format!("UPDATE attempts SET reversing = true WHERE id = '{id}' AND outcome IS NULL RETURNING 'took'");
+        wait_until("the attempt to be on record", || stack.sql("vault", &took).contains("took"));
         stack.hold_still("networks", false);
         asking.join().unwrap()
     });

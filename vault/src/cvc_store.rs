@@ -116,6 +116,7 @@ impl CvcStore {
 
 impl Shelf {
     fn put(&mut self, record: RecordId, digits: &[u8], now: Instant) -> bool {
+        drop(self.take(&record));
         let Some(number) = self.free.pop() else { return false };
         let Some(place) = self.block.slot(number) else { return false };
         for (to, from) in place.iter_mut().skip(1).take(MAX_CODE_LEN).zip(digits) {
@@ -227,7 +228,9 @@ mod tests {
     fn a_code_comes_out_once_and_is_wiped() {
         let store = CvcStore::new(8, MAX_HELD).unwrap();
         let now = Instant::now();
+        assert!(!store.holds(&[1; 16], now));
         assert!(store.hold([1; 16], &cvc("7391"), now));
+        assert!(store.holds(&[1; 16], now) && !store.holds(&[2; 16], now));
         assert!(all_bytes(&store).windows(4).any(|window| window == b"7391"));
         assert_eq!(store.take(&[1; 16], now).unwrap().reveal_to_acquirer(), b"7391");
         assert!(all_bytes(&store).iter().all(|byte| *byte == 0));
@@ -283,27 +286,83 @@ mod tests {
         assert!((0..8).all(|record| store.hold([record; 16], &cvc("111"), now)), "all places are free");
     }
 
-    /// The kernel itself says that the block's pages are locked, left out of dumps and blank in children.
+    /// What was used leaves nothing behind that grows: the list by age is cleared of it now and then.
     #[test]
-    fn the_block_is_locked_undumped_and_wiped_on_fork() {
-        let store = CvcStore::new(8, MAX_HELD).unwrap();
-        let address = store.lock().block.0.as_ptr().cast::<u8>().addr();
+    fn the_list_by_age_stays_short() {
+        let store = CvcStore::new(3000, MAX_HELD).unwrap();
+        let now = Instant::now();
+        let aged = || store.lock().by_age.len();
+        let record = |number: u16| {
+            let mut record = [0; 16];
+            record[..2].copy_from_slice(&number.to_be_bytes());
+            record
+        };
+        let hold = |number| assert!(store.hold(record(number), &cvc("111"), now));
+        let take = |number| assert!(store.take(&record(number), now).is_some());
+        let hold_and_take = |number| {
+            hold(number);
+            take(number);
+        };
+        (0..9).for_each(hold);
+        (1000..2035).for_each(hold_and_take);
+        assert_eq!(aged(), 2 * 10 + 1024);
+        hold_and_take(2035);
+        assert_eq!(aged(), 10, "those that are held, and the last one");
+        // Many that are held at once and used later: more than the limit by far.
+        (3000..5000).for_each(hold);
+        (3000..5000).for_each(take);
+        assert!(aged() > 2000);
+        hold_and_take(5000);
+        assert_eq!(aged(), 10);
+        store.sweep(now + MAX_HELD);
+        assert!((0..9).all(|number| !store.holds(&record(number), now)));
+    }
+
+    /// A second code for the same record takes the first one's place, which is wiped and free again.
+    #[test]
+    fn a_second_code_replaces_the_first() {
+        let store = CvcStore::new(2, MAX_HELD).unwrap();
+        let now = Instant::now();
+        for code in ["7391", "111", "482"] {
+            assert!(store.hold([1; 16], &cvc(code), now));
+        }
+        assert!(store.hold([2; 16], &cvc("999"), now), "one place is free");
+        assert!(!all_bytes(&store).windows(4).any(|window| window == b"7391"));
+        assert_eq!(store.take(&[1; 16], now).unwrap().reveal_to_acquirer(), b"482");
+    }
+
+    /// The mapping that has this address, and its flags, as the kernel tells them.
+    fn mapping_of(address: usize) -> Option<(std::ops::Range<usize>, Vec<String>)> {
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let mut ours = false;
+        let mut ours = None;
         for line in maps.lines() {
             let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
             if let Some((from, to)) = range
                 && let (Ok(from), Ok(to)) = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16))
             {
-                ours = (from..to).contains(&address);
+                ours = (from..to).contains(&address).then_some(from..to);
             }
-            if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| ours) {
-                for flag in ["lo", "dd", "wf"] {
-                    assert!(flags.split_whitespace().any(|one| one == flag), "{flag} is not among {flags}");
-                }
-                return;
+            if let (Some(flags), Some(range)) = (line.strip_prefix("VmFlags:"), &ours) {
+                return Some((range.clone(), flags.split_whitespace().map(str::to_owned).collect()));
             }
         }
-        panic!("the block is in no mapping");
+        None
+    }
+
+    /// The kernel itself says that the block's pages, from the first to the last, are locked, left out of dumps and blank in
+    /// children; and that they are locked no longer than the store lives.
+    #[test]
+    fn the_block_is_locked_undumped_and_wiped_on_fork() {
+        let store = CvcStore::new(5003, MAX_HELD).unwrap();
+        let address = store.lock().block.0.as_ptr().cast::<u8>().addr();
+        let (range, flags) = mapping_of(address).unwrap();
+        assert!(range.contains(&(address + 5003 * SLOT_LEN - 1)), "one mapping has all of it");
+        for flag in ["lo", "dd", "wf"] {
+            assert!(flags.iter().any(|one| one == flag), "{flag} is not among {flags:?}");
+        }
+        drop(store);
+        // Another store may stand there by now, but none of this size.
+        let is_locked = |flags: &[String]| flags.iter().any(|one| one == "lo");
+        assert!(mapping_of(address).is_none_or(|(now, flags)| now != range || !is_locked(&flags)));
     }
 }

@@ -14,11 +14,11 @@ mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::terminal::note;
+use crate::terminal::{note, say};
 use crate::workspace;
 use report::{Report, Row};
 use target::Target;
@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Where the measured Kura keeps its data; it is deleted first [default: target/kura-bench]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Tokenize for so many minutes instead, and show the vault's memory as it goes
+    #[arg(long, value_name = "MINUTES")]
+    soak: Option<u64>,
     /// Run what was built before
     #[arg(long)]
     no_build: bool,
@@ -55,6 +58,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let state = arguments.state.clone().unwrap_or_else(|| root.join("target/kura-bench"));
     let target = Target::start(&state).await?;
     let duration = Duration::from_secs(arguments.seconds.max(1));
+    if let Some(minutes) = arguments.soak {
+        soak(&target, duration, Duration::from_secs(minutes.saturating_mul(60))).await?;
+        target.stop().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
 
     note("  pgbench: one-row inserts …");
     let mut yardsticks = vec![pgbench::inserts_per_second(&target, duration)?];
@@ -75,4 +83,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let report = Report::new(&yardsticks, rows).context("nothing was measured")?;
     report.print(arguments.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Round after round of tokenization; a vault that keeps what it should let go of grows from one to the next.
+async fn soak(target: &Target, round: Duration, whole: Duration) -> Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < whole {
+        let prepared = load::prepare(target, load::Path::VaultTokenize, round).await?;
+        let before = measure::snapshot(target)?;
+        let sample = load::run(prepared, round).await?;
+        let usage = measure::since(&before, &measure::snapshot(target)?, sample.count());
+        let rss = usage.get("vault").map_or(0.0, |usage| usage.rss_mib);
+        say(&format!("  {:>4} s  {:>7} cards  vault {rss:.1} MiB", began.elapsed().as_secs(), sample.count()));
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The judge: looks at one frame after the other, in the file's order, and at the end at what never came.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::{Expected, Finding, Item, Report};
@@ -37,7 +38,6 @@ pub(super) struct Judge {
     witness_covered: u64,
     checkpoints_read: u64,
     has_end: bool,
-    is_cut: bool,
     report: Report,
 }
 
@@ -61,7 +61,6 @@ impl Judge {
             witness_covered: base,
             checkpoints_read: 0,
             has_end: false,
-            is_cut: false,
             report: Report {
                 origin: header.origin.clone(),
                 base,
@@ -116,10 +115,7 @@ impl Judge {
 
     pub(super) fn next(&mut self, item: Item) {
         if self.has_end {
-            self.is_cut = false;
-            if !self.report.findings.contains(&Finding::Trailing) {
-                self.find(Finding::Trailing);
-            }
+            self.trailing();
             return;
         }
         match item {
@@ -152,35 +148,45 @@ impl Judge {
         self.find(Finding::Unsigned { size, error });
     }
 
-    /// The file ends within a frame.
+    /// The file ends within a frame: within something that was added, if its own end was there.
     pub(super) fn cut(&mut self) {
         if self.has_end {
+            self.trailing();
+        }
+    }
+
+    /// Once, however much follows.
+    fn trailing(&mut self) {
+        if !self.report.findings.contains(&Finding::Trailing) {
             self.find(Finding::Trailing);
-        } else if !self.is_cut {
-            self.is_cut = true;
-            self.find(Finding::Cut { after: self.last });
         }
     }
 
     fn place(&mut self, sequence: u64, stored: Hash) {
-        if sequence == self.next {
-            if self.is_aligned {
-                self.tree.push(stored);
+        match sequence.cmp(&self.next) {
+            Ordering::Equal => {
+                if self.is_aligned {
+                    self.tree.push(stored);
+                }
+                self.next = sequence.saturating_add(1);
+                self.last = sequence;
+                self.meet_awaited();
             }
-            self.next += 1;
-            self.last = sequence;
-            self.meet_awaited();
-            return;
-        }
-        self.is_aligned = false;
-        if sequence > self.next {
-            self.gaps.push((self.next, sequence - 1));
-            self.next = sequence.saturating_add(1);
-            self.last = sequence;
-        } else if self.take_from_gap(sequence) {
-            self.find(Finding::Reordered { sequence, after: self.last });
-        } else {
-            self.find(Finding::Duplicate { sequence });
+            Ordering::Greater => {
+                self.is_aligned = false;
+                self.gaps.push((self.next, sequence - 1));
+                self.next = sequence.saturating_add(1);
+                self.last = sequence;
+            }
+            Ordering::Less => {
+                self.is_aligned = false;
+                let (was_missing, after) = (self.take_from_gap(sequence), self.last);
+                self.find(if was_missing {
+                    Finding::Reordered { sequence, after }
+                } else {
+                    Finding::Duplicate { sequence }
+                });
+            }
         }
     }
 
@@ -199,7 +205,7 @@ impl Judge {
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) {
         let size = checkpoint.size;
-        if size < self.last || size < self.base {
+        if size < self.last {
             // It vouches for a tree that is not there any more.
             if self.is_aligned {
                 self.find(Finding::Misplaced { size, after: self.last });
@@ -213,9 +219,6 @@ impl Judge {
     /// Compares the tree with what is said of it at its present size.
     fn meet_awaited(&mut self) {
         let size = self.last;
-        if self.awaited.first_key_value().is_none_or(|(first, _)| *first > size) {
-            return;
-        }
         let Some(said) = self.awaited.remove(&size) else { return };
         if !self.is_aligned {
             return;
@@ -257,7 +260,7 @@ impl Judge {
 
     /// What never came.
     pub(super) fn conclude(mut self) -> Report {
-        if !self.has_end && !self.is_cut {
+        if !self.has_end {
             self.find(Finding::Cut { after: self.last });
         }
         let mut gaps = std::mem::take(&mut self.gaps);

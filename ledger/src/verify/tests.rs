@@ -113,6 +113,7 @@ fn an_untouched_ledger_is_fine() {
     let ledger = Ledger::new(&signer);
     let expected = Expected { identity: Some(signer.public()), witness: Some(ledger.witnessed(&signer)) };
     let whole = report(&ledger.export(&signer), &expected);
+    assert!(whole.is_intact());
     assert_eq!(
         (whole.findings.as_slice(), whole.rows, whole.checkpoints, whole.witnessed),
         ([].as_slice(), ROWS, 9, 9)
@@ -122,6 +123,11 @@ fn an_untouched_ledger_is_fine() {
     let part = report(&ledger.export_from(&signer, base), &expected);
     assert_eq!((part.findings.as_slice(), part.rows, part.witnessed, part.witnessed_before), ([].as_slice(), 40, 7, 2));
     assert_eq!(part.root, whole.root);
+    // At the base itself, a root of the witness is met before the first row.
+    let mut base = Compact::default();
+    ledger.rows.iter().take(21).for_each(|(_, hash)| base.push(*hash));
+    let part = report(&ledger.export_from(&signer, base), &expected);
+    assert_eq!((part.findings.as_slice(), part.witnessed, part.witnessed_before), ([].as_slice(), 7, 2));
 }
 
 /// A row whose column was changed is named, and only it: the stored hashes still give the signed roots.
@@ -179,6 +185,87 @@ fn removed_inserted_and_reordered_rows_are_named() {
     );
 }
 
+/// Rows that come late are told apart from those that never come, wherever in the gap they belong.
+#[test]
+fn what_comes_late_leaves_the_rest_missing() {
+    type Ranges = &'static [(u64, u64)];
+    let signer = Signer::new();
+    let whole = Ledger::new(&signer);
+    // Of rows 30 to 34 these come last of all, in this order.
+    let cases: [(&[u64], Ranges); 5] = [
+        (&[32], &[(30, 31), (33, 34)]),
+        (&[30], &[(31, 34)]),
+        (&[34], &[(30, 33)]),
+        (&[31, 33], &[(30, 30), (32, 32), (34, 34)]),
+        (&[30, 31, 32, 33, 34], &[]),
+    ];
+    for (late, missing) in cases {
+        let mut ledger = whole.clone();
+        let gone: Vec<_> = ledger.rows.drain(29..34).collect();
+        ledger.rows.extend(gone.into_iter().filter(|(row, _)| late.contains(&row.sequence)));
+        let mut expected: Vec<Finding> =
+            late.iter().map(|sequence| Finding::Reordered { sequence: *sequence, after: 60 }).collect();
+        expected.extend(missing.iter().map(|(from, to)| Finding::Missing { from: *from, to: *to }));
+        assert_eq!(found(&ledger.export(&signer)), expected, "{late:?}");
+    }
+}
+
+/// Whether the last rows stand behind a gap changes nothing about the last row: it is there, whoever signed or saw it.
+#[test]
+fn a_last_row_behind_a_gap_is_there() {
+    let signer = Signer::new();
+    let whole = Ledger::new(&signer);
+    let missing = [Finding::Missing { from: 58, to: 59 }];
+    let mut removed = whole.clone();
+    removed.rows.drain(57..59);
+    // The witness saw row 60; the export has no checkpoint of it any more.
+    let mut unsigned = removed.clone();
+    unsigned.notes.pop();
+    let witness = Expected { identity: None, witness: Some(whole.witnessed(&signer)) };
+    assert_eq!(report(&unsigned.export(&signer), &witness).findings, missing);
+    // The checkpoint of row 60 stands where the removed rows stood.
+    let mut writer = Writer::begin(Vec::new(), Kind::Export, &Ledger::header(&signer, Compact::default())).unwrap();
+    for (row, hash) in &removed.rows {
+        if row.sequence == 60 {
+            writer.checkpoint(&whole.notes.last().unwrap().1).unwrap();
+        }
+        writer.row(hash, &row.encode()).unwrap();
+    }
+    assert_eq!(found(&writer.end().unwrap()), missing);
+}
+
+/// Two rows with the last number that there is are a finding, and nothing that the verifier stumbles over.
+#[test]
+fn the_last_number_there_is_can_be_judged() {
+    let signer = Signer::new();
+    let mut ledger = Ledger::new(&signer);
+    for row in &mut ledger.rows[58..] {
+        row.0.sequence = u64::MAX;
+        row.1 = row.0.leaf_hash();
+    }
+    let findings = found(&ledger.export(&signer));
+    assert!(findings.contains(&Finding::Missing { from: 59, to: u64::MAX - 1 }), "{findings:?}");
+}
+
+/// A thousand findings are kept, the rest are counted.
+#[test]
+fn findings_have_a_limit() {
+    let signer = Signer::new();
+    let mut writer = Writer::begin(Vec::new(), Kind::Export, &Ledger::header(&signer, Compact::default())).unwrap();
+    let mut tree = Compact::default();
+    for sequence in 1..=1003 {
+        let hash = opening(sequence).leaf_hash();
+        tree.push(hash);
+        writer.row(&hash, &Opening { purpose: "nothing".to_owned(), ..opening(sequence) }.encode()).unwrap();
+    }
+    let checkpoint = Checkpoint { origin: origin_of(0), size: 1003, root: tree.root() };
+    writer.checkpoint(&signer.note(&checkpoint)).unwrap();
+    let report = report(&writer.end().unwrap(), &Expected::default());
+    assert_eq!((report.findings.len(), report.more_findings), (1000, 3));
+    assert_eq!(report.findings.last(), Some(&Finding::Altered { sequence: 1000 }));
+    assert!(!report.is_intact());
+}
+
 /// Whoever holds the identity's private key can sign another history; the witness's own checkpoints contradict it, and only
 /// they.
 #[test]
@@ -214,6 +301,90 @@ fn another_identity_vouches_for_nothing() {
     assert_eq!(findings.first(), Some(&Finding::OtherIdentity));
     assert!(findings.contains(&Finding::Unsigned { size: Some(60), error: NoteError::BadSignature }));
     assert_eq!(findings.last(), Some(&Finding::Uncovered { from: 1, to: 60 }));
+}
+
+/// A witness's file that holds something unreliable says that, and not also that it is cut off.
+#[test]
+fn an_unreliable_witness_is_named() {
+    let (signer, other) = (Signer::new(), Signer::new());
+    let mut ledger = Ledger::new(&signer);
+    let mut forged = ledger.clone();
+    forged.sign(&other);
+    ledger.notes[1] = forged.notes[1].clone();
+    let mut writer = Writer::begin(Vec::new(), Kind::Witness, &Ledger::header(&signer, Compact::default())).unwrap();
+    ledger.notes.iter().for_each(|(_, note)| writer.checkpoint(note).unwrap());
+    let file = writer.end().unwrap();
+    let witnessed = Witnessed::read(file.as_slice()).unwrap();
+    let unreliable = Finding::WitnessUnreliable { size: Some(14), error: NoteError::BadSignature };
+    assert_eq!(witnessed.findings, std::slice::from_ref(&unreliable));
+    assert_eq!(witnessed.roots.len(), 8);
+    let cut = Witnessed::read(&file[..file.len() - 1]).unwrap();
+    assert_eq!(cut.findings, [unreliable, Finding::WitnessCut]);
+}
+
+/// A frame of bytes that are no row.
+fn frame(len: usize) -> Vec<u8> {
+    let mut frame = vec![b'X'];
+    frame.extend_from_slice(&u32::try_from(len).unwrap().to_be_bytes());
+    frame.resize(5 + len, 0);
+    frame
+}
+
+/// A frame may have 64 KiB. One that says more ends what can be read: nothing behind it is taken for a frame.
+#[test]
+fn a_frame_has_a_limit() {
+    for (len, whole) in [(64 * 1024, true), (64 * 1024 + 1, false), (64 * 1024 + 2, false)] {
+        let mut bytes = frame(len);
+        bytes.extend(frame(1));
+        let mut reader = bytes.as_slice();
+        let block = read_block(&mut reader).unwrap().unwrap();
+        assert_eq!((block.frames.len(), block.is_cut()), if whole { (2, false) } else { (0, true) }, "{len}");
+        assert!(read_block(&mut reader).unwrap().is_none());
+    }
+}
+
+/// A file of any length is read in blocks of 8 MiB, so that it needs no more memory than a short one; its cut end ends the
+/// last one.
+#[test]
+fn a_long_file_is_read_in_blocks() {
+    let mut bytes = frame(64 * 1024).repeat(2 * 128 + 1);
+    bytes.extend([b'X', 0, 0, 0, 9, 1]);
+    let mut reader = bytes.as_slice();
+    let mut blocks = Vec::new();
+    while let Some(block) = read_block(&mut reader).unwrap() {
+        blocks.push((block.frames.len(), block.is_cut()));
+    }
+    assert_eq!(blocks, [(128, false), (128, false), (1, true)]);
+}
+
+/// A disk that fails in the middle of a frame is not a file that ends there.
+#[test]
+fn a_failing_reader_is_told_as_such() {
+    struct FailingOnce(bool);
+    impl io::Read for FailingOnce {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) { Ok(0) } else { Err(io::Error::other("disk")) }
+        }
+    }
+    let signer = Signer::new();
+    let export = Ledger::new(&signer).export(&signer);
+    let file = io::BufReader::new(io::Read::chain(&export[..export.len() - 1], FailingOnce(false)));
+    assert!(matches!(verify(file, &Expected::default()), Err(Unreadable::Io(_))));
+}
+
+/// Each finding says what it is about, in words for people.
+#[test]
+fn findings_name_what_they_are_about() {
+    let says = |finding: Finding, words: &str| assert_eq!(finding.to_string(), words);
+    says(Finding::Missing { from: 7, to: 7 }, "row 7 missing: removed");
+    says(Finding::Missing { from: 7, to: 9 }, "rows 7 to 9 missing: removed");
+    let error = NoteError::BadSignature;
+    says(
+        Finding::Unsigned { size: Some(42), error },
+        "the checkpoint of size 42 is not signed by the vault's identity",
+    );
+    says(Finding::Unsigned { size: None, error }, "the checkpoint is not signed by the vault's identity");
+    says(Finding::Duplicate { sequence: 3 }, "row 3 is there twice: inserted");
 }
 
 /// One change to a ledger.

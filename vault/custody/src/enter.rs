@@ -60,3 +60,55 @@ pub fn seal_to_node(
         sealed_at_ms: now_ms,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn key(key_id: &str, suite: Suite, not_after_ms: i64) -> SealingKey {
+        SealingKey {
+            key_id: key_id.to_owned(),
+            node: 3,
+            suite,
+            public_key: "AA".to_owned(),
+            not_before_ms: NOW - 1,
+            not_after_ms,
+        }
+    }
+
+    /// A set, signed by a new identity, and that identity.
+    fn signed(keys: Vec<SealingKey>) -> (SignedKeySet, String) {
+        let identity = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let payload = serde_json::to_string(&SealingKeySet { keys }).unwrap();
+        let signature = identity.sign(&kura_platform::random::source(), &custody_signed_bytes(&payload)).unwrap();
+        let set = SignedKeySet { payload, signature: BASE64URL_NOPAD.encode(signature.as_ref()) };
+        (set, BASE64URL_NOPAD.encode(identity.public_key().as_ref()))
+    }
+
+    /// Of a signed set, the key of our suite whose time is not over is taken; without one there is none to seal to.
+    #[test]
+    fn the_key_of_now_is_taken() {
+        let others = vec![key("p256", Suite::P256, NOW + 1), key("over", Suite::X25519, NOW)];
+        let mut all = others.clone();
+        all.push(key("now", Suite::X25519, NOW + 1));
+        let (set, identity) = signed(all);
+        assert_eq!(trusted_key(&set, &identity, NOW).unwrap().key_id, "now");
+        assert_eq!(trusted_key(&set, &identity, NOW - 1).unwrap().key_id, "over");
+        assert_eq!(trusted_key(&set, &identity, NOW + 1).unwrap_err(), EnterError::NoKey);
+        let (set, identity) = signed(others);
+        assert_eq!(trusted_key(&set, &identity, NOW).unwrap_err(), EnterError::NoKey);
+    }
+
+    /// Keys that another identity signed, or that were changed after they were signed, are not sealed to.
+    #[test]
+    fn keys_of_another_identity_are_not_trusted() {
+        let (set, identity) = signed(vec![key("now", Suite::X25519, NOW + 1)]);
+        let (_, other) = signed(Vec::new());
+        assert_eq!(trusted_key(&set, &other, NOW).unwrap_err(), EnterError::Untrusted);
+        let changed = SignedKeySet { payload: set.payload.replace("now", "own"), ..set };
+        assert_eq!(trusted_key(&changed, &identity, NOW).unwrap_err(), EnterError::Untrusted);
+    }
+}

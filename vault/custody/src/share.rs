@@ -250,6 +250,12 @@ mod tests {
                 assert_eq!(typed(&swapped).unwrap_err(), ShareError::Mistyped { group }, "swapped at {place}");
             }
         }
+        for (place, symbol) in [(0, '*'), (3, '~'), (7, '$'), (9, '='), (16, 'U')] {
+            let mut check_symbol = letters.clone();
+            check_symbol[place] = symbol;
+            let refused = ShareError::Letter { group: place / 9 + 1, place: place % 9 + 1 };
+            assert_eq!(typed(&check_symbol).unwrap_err(), refused, "{symbol}");
+        }
         let mut groups: Vec<&str> = text[HEAD.len()..].split('-').collect();
         groups.swap(4, 5);
         assert_eq!(Share::parse(&format!("{HEAD}{}", groups.join("-"))).unwrap_err(), ShareError::Checksum);
@@ -258,6 +264,12 @@ mod tests {
         assert_eq!(Share::parse(&short).unwrap_err(), ShareError::GroupLength { group: 3, letters: 8 });
         let missing = format!("{HEAD}{}", groups[1..].join("-"));
         assert_eq!(Share::parse(&missing).unwrap_err(), ShareError::Groups { found: 10, wanted: 11 });
+        let typed = |groups: &[&str]| Share::parse(&format!("{HEAD}{}", groups.join("-"))).unwrap_err();
+        let long = format!("{}00", groups[6]);
+        let mut two = groups.clone();
+        (two[4], two[6]) = (&groups[4][1..], &long);
+        assert_eq!(typed(&two), ShareError::GroupLength { group: 5, letters: 8 }, "the first of two is named");
+        assert_eq!(typed(&two[1..]), ShareError::Groups { found: 10, wanted: 11 }, "a missing group comes first");
     }
 
     /// What is no secret is refused: patterns, published keys, and the share of our own documentation.
@@ -283,7 +295,12 @@ mod tests {
         let text = share(random()).reveal_as_text();
         assert_eq!(Share::parse("").unwrap_err(), ShareError::NotAShare);
         assert_eq!(Share::parse("tok_1").unwrap_err(), ShareError::NotAShare);
-        assert_eq!(Share::parse(&text.replace("-1:", "-2:")).unwrap_err(), ShareError::Version);
+        for version in ["-2:", "-12:", "2:"] {
+            assert_eq!(Share::parse(&text.replace("-1:", version)).unwrap_err(), ShareError::Version, "{version}");
+        }
+        for version in ["-:", ":", "-X:", "-1X:"] {
+            assert_eq!(Share::parse(&text.replace("-1:", version)).unwrap_err(), ShareError::NotAShare, "{version}");
+        }
         assert_eq!(Share::parse(&format!("{}{}", *text, "-".repeat(600))).unwrap_err(), ShareError::NotAShare);
         let set = CustodianSetId::from_bytes([7; 16]);
         for (index, threshold) in [(0, 2), (1, 0), (1, 1)] {

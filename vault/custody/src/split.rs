@@ -31,9 +31,7 @@ pub enum SplitError {
 /// # Errors
 /// [`SplitError::Threshold`].
 pub fn split(set: CustodianSetId, root: &KeyBytes, threshold: u8, count: u8) -> Result<Vec<Share>, SplitError> {
-    if threshold < 2 || threshold > count {
-        return Err(SplitError::Threshold);
-    }
+    // The library refuses a threshold below 2 and one above the number of shares.
     let made = Gf256::split_bytes(threshold.into(), count.into(), root.as_slice(), Source);
     let mut made = Zeroizing::new(made.map_err(|_| SplitError::Threshold)?);
     let shares = made.iter_mut().map(|raw| {
@@ -152,7 +150,7 @@ mod tests {
         let twice: Vec<Share> = chosen(&one, 1).into_iter().chain(chosen(&one, 1)).collect();
         assert_eq!(combine(&twice).unwrap_err(), SplitError::Mixed);
         assert_eq!(combine(&[]).unwrap_err(), SplitError::TooFew);
-        for (threshold, count) in [(0, 3), (1, 3), (4, 3)] {
+        for (threshold, count) in [(0, 3), (1, 3), (4, 3), (0, 0), (1, 1), (2, 1)] {
             assert_eq!(split(SET, &root, threshold, count).unwrap_err(), SplitError::Threshold);
         }
     }

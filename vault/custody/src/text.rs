@@ -25,7 +25,7 @@ pub(crate) fn write(bytes: &[u8]) -> Zeroizing<String> {
         if !text.is_empty() {
             text.push('-');
         }
-        let number = group.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+        let number = group.iter().fold(0, |number: u64, byte| (number << 8) + u64::from(*byte));
         for place in (0..LETTERS).rev() {
             text.push(symbol(number >> (5 * place) & 31));
         }
@@ -63,7 +63,7 @@ fn read_group(group: &[u8], number: usize) -> Result<u64, ShareError> {
     for (place, letter) in letters.iter().enumerate() {
         let digit = digit(*letter).filter(|digit| *digit < 32);
         let digit = digit.ok_or(ShareError::Letter { group: number, place: place + 1 })?;
-        value = value << 5 | digit;
+        value = (value << 5) + digit;
     }
     let check = check.first().and_then(|symbol| digit(*symbol));
     let check = check.ok_or(ShareError::Letter { group: number, place: GROUP })?;

@@ -9,6 +9,11 @@ pub const NONCE_LEN: usize = 12;
 /// Bytes of a tag.
 pub const TAG_LEN: usize = 16;
 
+/// Bytes of what sealing makes of so many.
+pub const fn sealed_len(plaintext_len: usize) -> usize {
+    NONCE_LEN + plaintext_len + TAG_LEN
+}
+
 /// It does not open, or AES-GCM refused to seal, which it has no reason to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("AES-256-GCM")]
@@ -43,7 +48,7 @@ impl Aead {
         plaintext: &[u8],
     ) -> Result<(), AeadError> {
         let before = out.len();
-        out.reserve(NONCE_LEN + plaintext.len() + TAG_LEN);
+        out.reserve(sealed_len(plaintext.len()));
         out.extend_from_slice(&nonce);
         out.extend_from_slice(plaintext);
         let sealed = out.get_mut(before + NONCE_LEN..).ok_or(AeadError).and_then(|body| {
@@ -62,7 +67,7 @@ impl Aead {
     /// # Errors
     /// [`AeadError`].
     pub fn seal(&self, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, AeadError> {
-        let mut out = Vec::with_capacity(NONCE_LEN + plaintext.len() + TAG_LEN);
+        let mut out = Vec::with_capacity(sealed_len(plaintext.len()));
         self.seal_onto(&mut out, aad, plaintext)?;
         Ok(out)
     }
@@ -90,7 +95,7 @@ mod tests {
     fn sealed_is_bound_to_its_data() {
         let key = Aead::new(&[7; 32]).unwrap();
         let sealed = key.seal(b"here", b"secret").unwrap();
-        assert_eq!(sealed.len(), NONCE_LEN + 6 + TAG_LEN);
+        assert_eq!((sealed.len(), sealed.capacity()), (12 + 6 + 16, 12 + 6 + 16), "sized at once");
         assert_eq!(key.open(b"here", &sealed).unwrap().as_slice(), b"secret");
         assert_eq!(key.open(b"there", &sealed), Err(AeadError));
         assert_eq!(Aead::new(&[8; 32]).unwrap().open(b"here", &sealed), Err(AeadError));

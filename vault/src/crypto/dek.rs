@@ -260,3 +260,86 @@ pub fn owner_of(row: &DekRow) -> Result<(MerchantId, DataClass), DekError> {
 fn binding(merchant: MerchantId, class: DataClass, epoch: i32) -> Vec<u8> {
     length_prefixed(&[b"kura dek v1", merchant.as_bytes(), class.as_str().as_bytes(), &epoch.to_be_bytes()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::keks::tests::{nowhere, open_keks};
+
+    const HERE: MerchantId = MerchantId::from_bytes([1; 16]);
+    const THERE: MerchantId = MerchantId::from_bytes([2; 16]);
+
+    fn key(id: i64) -> Arc<FieldKey> {
+        Arc::new(FieldKey::new(id, &random_key()).unwrap())
+    }
+
+    /// With a key 7 for cards of one merchant, for three more seals.
+    fn deks() -> Deks {
+        let deks = Deks::new(nowhere(), Arc::new(open_keks(1, &[1])));
+        let key = key(7);
+        let in_use = InUse { key: Arc::clone(&key), seals_left: AtomicI64::new(3) };
+        deks.current.write().unwrap().insert((HERE, DataClass::Card), Arc::new(in_use));
+        deks.by_id.write().unwrap().insert(7, (HERE, DataClass::Card, key));
+        deks
+    }
+
+    /// A key gives as many seals as were reserved for it, and not one more.
+    #[test]
+    fn seals_are_counted() {
+        let in_use = InUse { key: key(7), seals_left: AtomicI64::new(3) };
+        assert!(in_use.take_seals(2));
+        assert!(!in_use.take_seals(2));
+        assert!(in_use.take_seals(1));
+        assert!(!in_use.take_seals(1));
+        assert!(in_use.take_seals(0));
+    }
+
+    /// The key in use seals for its merchant and class without asking the database, until its seals are used up or it is
+    /// forgotten.
+    #[tokio::test]
+    async fn the_key_in_use_seals() {
+        let sealing = |merchant, class, seals| async move { deks().for_sealing(merchant, class, seals).await };
+        assert_eq!(sealing(HERE, DataClass::Card, 3).await.unwrap().id(), 7);
+        assert!(matches!(sealing(HERE, DataClass::Card, 4).await, Err(DekError::Store(_))));
+        assert!(matches!(sealing(THERE, DataClass::Card, 1).await, Err(DekError::Store(_))));
+        assert!(matches!(sealing(HERE, DataClass::Konbini, 1).await, Err(DekError::Store(_))));
+        let deks = deks();
+        deks.forget(8);
+        assert_eq!(deks.for_sealing(HERE, DataClass::Card, 1).await.unwrap().id(), 7);
+        deks.forget(7);
+        assert!(matches!(deks.for_sealing(HERE, DataClass::Card, 1).await, Err(DekError::Store(_))));
+        assert_eq!(deks.for_opening(HERE, DataClass::Card, 7).await.unwrap().id(), 7, "it opens on");
+    }
+
+    /// A key opens for its own merchant and class; a value that names another's key is refused before AES has it.
+    #[tokio::test]
+    async fn a_key_opens_for_its_owner_alone() {
+        let deks = deks();
+        assert_eq!(deks.for_opening(HERE, DataClass::Card, 7).await.unwrap().id(), 7);
+        assert!(matches!(deks.for_opening(THERE, DataClass::Card, 7).await, Err(DekError::Unknown)));
+        assert!(matches!(deks.for_opening(HERE, DataClass::Konbini, 7).await, Err(DekError::Unknown)));
+        assert!(matches!(deks.for_opening(HERE, DataClass::Card, 8).await, Err(DekError::Store(_))));
+    }
+
+    /// A wrapped key is bound to its merchant, its class and its epoch.
+    #[test]
+    fn a_wrapped_key_is_bound() {
+        let bound = binding(HERE, DataClass::Card, 1);
+        for other in [
+            binding(THERE, DataClass::Card, 1),
+            binding(HERE, DataClass::Konbini, 1),
+            binding(HERE, DataClass::Card, 2),
+        ] {
+            assert_ne!(bound, other);
+        }
+    }
+
+    /// What does not open is told apart from trouble on the way: the one is an alert, the other is tried again.
+    #[test]
+    fn what_does_not_open_is_told_apart() {
+        assert!(DekError::Unknown.is_unopenable());
+        assert!(DekError::Kek(KekError::Key(KeyError::Unwrap)).is_unopenable());
+        assert!(!DekError::Kek(KekError::Key(KeyError::UnknownVersion(2))).is_unopenable());
+        assert!(!DekError::Kek(KekError::NoneActive).is_unopenable());
+    }
+}

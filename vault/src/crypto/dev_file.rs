@@ -82,6 +82,7 @@ mod tests {
         create(&path).unwrap();
         let material = open(&path).unwrap().make_kek(1).unwrap();
         create(&path).unwrap();
+        assert!(create(&path.join("not a directory")).is_err(), "what can't be made is told");
         assert!(open(&path).unwrap().open_kek(1, &material).is_ok());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(open(&path).is_err());

@@ -8,7 +8,7 @@ use kura_wire::ids::MerchantId;
 use kura_wire::sealed_box::length_prefixed;
 use zeroize::Zeroizing;
 
-use super::aead::{Aead, NONCE_LEN, TAG_LEN};
+use super::aead::{Aead, sealed_len};
 use super::key_provider::DekBytes;
 
 const FORMAT: u8 = 1;
@@ -120,7 +120,7 @@ impl FieldKey {
     /// [`FieldError`] when AES-GCM refuses, which it has no reason to.
     pub fn seal(&self, place: Place<'_>, plaintext: &[u8]) -> Result<Sealed, FieldError> {
         // Sized at once, so that growing leaves no copy of the plaintext behind; sealed where it lies.
-        let mut out = Vec::with_capacity(HEADER_LEN + NONCE_LEN + plaintext.len() + TAG_LEN);
+        let mut out = Vec::with_capacity(HEADER_LEN + sealed_len(plaintext.len()));
         out.push(FORMAT);
         out.extend_from_slice(&self.id.to_be_bytes());
         self.key.seal_onto(&mut out, &associated_data(place, self.id), plaintext).map_err(|_| FieldError)?;
@@ -203,6 +203,27 @@ mod tests {
             assert_eq!(key(5).open(place("pan_sealed"), &damaged), Err(FieldError), "byte {at}");
             assert_eq!(key(5).open(place("pan_sealed"), &Sealed(sealed.0[..at].to_vec())), Err(FieldError));
         }
+    }
+
+    /// A stored value is sized at once, names its key by the key's own id, and comes back from its column as it was.
+    #[test]
+    fn a_stored_value_names_its_key() {
+        let key = key(5);
+        let sealed = key.seal(place("pan_sealed"), b"4242424242424242").unwrap();
+        assert_eq!((sealed.0.len(), sealed.0.capacity()), (1 + 8 + 12 + 16 + 16, 1 + 8 + 12 + 16 + 16));
+        assert_eq!((sealed.as_bytes()[0], &sealed.as_bytes()[1..9]), (1, 5_i64.to_be_bytes().as_slice()));
+        assert_eq!((sealed.key_id(), key.id()), (Some(5), 5));
+        assert_eq!(Sealed::from_column(sealed.as_bytes().to_vec()), sealed);
+        assert_eq!(Sealed::from_column(vec![1; 8]).key_id(), None);
+    }
+
+    /// A class is the word that stands in the database and in the associated data of every value, for ever.
+    #[test]
+    fn classes_are_their_words() {
+        let words = ["card", "konbini", "payeasy", "emoney", "customer"];
+        assert_eq!(DataClass::ALL.map(DataClass::as_str), words);
+        assert_eq!(words.map(DataClass::parse), DataClass::ALL.map(Some));
+        assert_eq!(DataClass::parse("cards"), None);
     }
 
     /// The same value twice gives two different ciphertexts.

@@ -111,6 +111,17 @@ mod tests {
         assert_ne!(prints.vault_wide(&pan), other_root.vault_wide(&pan));
     }
 
+    /// A canary's record is known again by the root that it was marked under, and is no other record.
+    #[test]
+    fn a_canary_is_known_again() {
+        let prints = Fingerprints::new(Box::new(Zeroizing::new([1; 32]))).unwrap();
+        let other_root = Fingerprints::new(Box::new(Zeroizing::new([2; 32]))).unwrap();
+        assert_eq!(prints.canary(&[3; 16]), prints.canary(&[3; 16]));
+        assert_eq!(prints.canary(&[3; 16]).len(), 32);
+        assert_ne!(prints.canary(&[3; 16]), prints.canary(&[4; 16]));
+        assert_ne!(prints.canary(&[3; 16]), other_root.canary(&[3; 16]));
+    }
+
     /// One address has another index for each merchant, each class and each root.
     #[test]
     fn a_blind_index_is_one_merchants_own() {

@@ -102,3 +102,60 @@ impl Identity {
         Ok(signature.as_ref().to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+    use kura_ledger::note::{Checkpoint, PublicIdentity};
+    use kura_ledger::tree::leaf_hash;
+
+    fn path(name: &str) -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("kura-identity-of-{name}-{}", std::process::id()))
+    }
+
+    fn identity(name: &str) -> Identity {
+        let path = path(name);
+        Identity::create(&path).unwrap();
+        let identity = Identity::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        identity
+    }
+
+    /// An identity that exists is kept, since browsers have it pinned; a place where none can be made is told.
+    #[test]
+    fn an_identity_is_made_once() {
+        let path = path("once");
+        Identity::create(&path).unwrap();
+        let first = Identity::open(&path).unwrap().public_key();
+        Identity::create(&path).unwrap();
+        assert_eq!(Identity::open(&path).unwrap().public_key(), first);
+        assert!(Identity::create(&path.join("not a directory")).is_err());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    /// An erasure's signature is one over its statement, in its own domain.
+    #[test]
+    fn an_erasure_is_signed() {
+        let identity = identity("erasure");
+        let key = BASE64URL_NOPAD.decode(identity.public_key().as_bytes()).unwrap();
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key);
+        let signature = BASE64URL_NOPAD.decode(identity.sign_erasure("gone").unwrap().as_bytes()).unwrap();
+        assert!(key.verify(&erasure::signed_bytes("gone"), &signature).is_ok());
+        assert!(key.verify(&erasure::signed_bytes("here"), &signature).is_err());
+        assert!(key.verify(b"gone", &signature).is_err());
+    }
+
+    /// A signed text is a checkpoint that everybody can open; what begins like something else that is signed is refused.
+    #[test]
+    fn a_text_is_signed_if_it_begins_with_a_letter() {
+        let identity = identity("text");
+        let public = PublicIdentity::parse(&identity.public_key()).unwrap();
+        let checkpoint = Checkpoint { origin: "kura".to_owned(), size: 3, root: leaf_hash(b"") };
+        let signature = identity.sign_text(&checkpoint.text()).unwrap();
+        assert_eq!(public.open(&checkpoint.note(&public, &signature), "kura"), Ok(checkpoint));
+        for text in ["", "\0\0\0\x04", "1", " a", "\n"] {
+            assert!(matches!(identity.sign_text(text), Err(IdentityError::Sign)), "{text:?}");
+        }
+    }
+}

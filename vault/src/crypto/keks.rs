@@ -252,3 +252,68 @@ impl Keks {
 fn secret_binding(name: &str) -> Vec<u8> {
     length_prefixed(&[b"kura root secret v1", name.as_bytes()])
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::crypto::root_key::RootKey;
+    use sqlx::postgres::PgPoolOptions;
+
+    /// A database that nobody reaches: what has to ask it fails.
+    pub(crate) fn nowhere() -> PgPool {
+        let patience = std::time::Duration::from_millis(50);
+        PgPoolOptions::new().acquire_timeout(patience).connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap()
+    }
+
+    fn root(kind: ProviderKind) -> Arc<dyn KeyProvider> {
+        Arc::new(RootKey::new(kind, b"set", &random_key()).unwrap())
+    }
+
+    /// With KEKs of these versions open.
+    pub(crate) fn open_keks(active: i32, versions: &[i32]) -> Keks {
+        let provider = root(ProviderKind::DevFile);
+        let kek = |version: i32| provider.open_kek(version, &provider.make_kek(version).unwrap()).unwrap();
+        let by_version = versions.iter().map(|version| (*version, kek(*version))).collect();
+        Keks {
+            pool: nowhere(),
+            providers: RwLock::new(vec![Arc::clone(&provider)]),
+            open: RwLock::new(Open { active, by_version }),
+        }
+    }
+
+    /// The active KEK wraps and is named beside what it wrapped; that version alone unwraps it; an unknown one is looked for in
+    /// the database.
+    #[tokio::test]
+    async fn the_active_version_wraps() {
+        let keks = open_keks(3, &[2, 3]);
+        let dek = random_key();
+        let wrapped = keks.wrap(&dek, b"here").unwrap();
+        assert_eq!((keks.active_version(), wrapped.kek_version), (3, 3));
+        assert_eq!(keks.unwrap(3, &wrapped.bytes, b"here").await.unwrap().as_slice(), dek.as_slice());
+        assert!(matches!(keks.unwrap(2, &wrapped.bytes, b"here").await, Err(KekError::Key(KeyError::Unwrap))));
+        assert!(matches!(keks.unwrap(3, &wrapped.bytes, b"there").await, Err(KekError::Key(KeyError::Unwrap))));
+        assert!(matches!(keks.unwrap(4, &wrapped.bytes, b"here").await, Err(KekError::Store(_))));
+        assert!(matches!(open_keks(4, &[2, 3]).wrap(&dek, b"here"), Err(KekError::NoneActive)));
+    }
+
+    /// A provider is found by its kind; a new one takes the place of the one of its kind and of no other.
+    #[tokio::test]
+    async fn providers_are_of_different_kinds() {
+        let keks = open_keks(1, &[1]);
+        assert!(keks.provider("dev-file").is_ok());
+        assert!(matches!(keks.provider("shamir"), Err(KekError::NoProvider(kind)) if kind == "shamir"));
+        let shares = [root(ProviderKind::Shamir), root(ProviderKind::Shamir)];
+        for provider in &shares {
+            keks.add_provider(Arc::clone(provider));
+            assert!(Arc::ptr_eq(&keks.provider("shamir").unwrap(), provider));
+            assert!(keks.provider("dev-file").is_ok());
+            assert_eq!(keks.providers().len(), 2);
+        }
+    }
+
+    /// A secret is bound to its name.
+    #[test]
+    fn a_secret_is_bound_to_its_name() {
+        assert_ne!(secret_binding("lookup"), secret_binding("another"));
+    }
+}

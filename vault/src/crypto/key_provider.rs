@@ -99,3 +99,36 @@ pub trait Kek: Send + Sync {
     /// [`KeyError`]; [`KeyError::Unwrap`] is an alert.
     fn unwrap(&self, wrapped: &[u8], binding: &[u8]) -> Result<DekBytes, KeyError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kind is the word that stands beside every KEK in the database.
+    #[test]
+    fn kinds_are_their_words() {
+        let kinds = [ProviderKind::DevFile, ProviderKind::Shamir, ProviderKind::Pkcs11];
+        let words = ["dev-file", "shamir", "pkcs11"];
+        assert_eq!(kinds.map(ProviderKind::as_str), words);
+        assert_eq!(words.map(ProviderKind::parse), kinds.map(Some));
+        assert_eq!(ProviderKind::parse("file"), None);
+    }
+
+    /// A provider that says nothing of custodians has none.
+    #[test]
+    fn custodians_are_of_shares_alone() {
+        struct Hsm;
+        impl KeyProvider for Hsm {
+            fn kind(&self) -> ProviderKind {
+                ProviderKind::Pkcs11
+            }
+            fn make_kek(&self, _: i32) -> Result<Vec<u8>, KeyError> {
+                Err(KeyError::Unwrap)
+            }
+            fn open_kek(&self, _: i32, _: &[u8]) -> Result<Arc<dyn Kek>, KeyError> {
+                Err(KeyError::Unwrap)
+            }
+        }
+        assert_eq!(Hsm.custodians(), None);
+    }
+}

@@ -54,3 +54,23 @@ impl Keyring {
         Ok(Self { deks: Deks::new(pool.clone(), Arc::clone(&keks)), keks, fingerprints })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::keks::tests::{nowhere, open_keks};
+    use crate::crypto::key_provider::random_key;
+
+    /// A vault has its keys from unsealing to sealing, and not before and not afterwards.
+    #[tokio::test]
+    async fn a_sealed_vault_has_no_keyring() {
+        let slot = KeyringSlot::default();
+        assert!(slot.keyring().is_none());
+        let keks = Arc::new(open_keks(1, &[1]));
+        let deks = Deks::new(nowhere(), Arc::clone(&keks));
+        slot.put(Keyring { keks, deks, fingerprints: Fingerprints::new(random_key()).unwrap() });
+        assert!(slot.keyring().is_some());
+        slot.seal();
+        assert!(slot.keyring().is_none());
+    }
+}

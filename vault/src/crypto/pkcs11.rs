@@ -281,3 +281,47 @@ impl Kek for HsmKek {
         Ok(dek)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cryptoki::context::Function;
+
+    /// A lost session is made anew; a refusal is not asked for a second time.
+    #[test]
+    fn lost_sessions_are_told_apart() {
+        let of = |code| Error::Pkcs11(code, Function::Decrypt);
+        for lost in [
+            RvError::SessionHandleInvalid,
+            RvError::SessionClosed,
+            RvError::UserNotLoggedIn,
+            RvError::OperationActive,
+            RvError::DeviceRemoved,
+            RvError::DeviceError,
+            RvError::TokenNotPresent,
+            RvError::KeyHandleInvalid,
+            RvError::ObjectHandleInvalid,
+        ] {
+            assert!(is_lost(&of(lost)), "{lost:?}");
+        }
+        for refused in [RvError::GeneralError, RvError::EncryptedDataInvalid, RvError::PinIncorrect] {
+            assert!(!is_lost(&of(refused)), "{refused:?}");
+        }
+    }
+
+    /// A tag that does not fit is an alert; other trouble of the token is none.
+    #[test]
+    fn a_wrong_tag_is_told_apart() {
+        let of = |code| refused(Error::Pkcs11(code, Function::Decrypt));
+        assert!(matches!(of(RvError::EncryptedDataInvalid), KeyError::Unwrap));
+        assert!(matches!(of(RvError::EncryptedDataLenRange), KeyError::Unwrap));
+        assert!(matches!(of(RvError::GeneralError), KeyError::Provider(_)));
+    }
+
+    /// No version's label begins another's.
+    #[test]
+    fn labels_name_their_version() {
+        assert_eq!(label_head(1), "kura-kek-1-");
+        assert!(!label_head(12).starts_with(&label_head(1)));
+    }
+}

@@ -27,3 +27,22 @@ pub fn open(config: &KeyProviderConfig, environment: Environment) -> anyhow::Res
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::key_provider::ProviderKind;
+
+    /// The development file opens in development and nowhere else; a root of shares is opened by nobody's configuration.
+    #[test]
+    fn the_development_file_is_for_development() {
+        let path = std::env::temp_dir().join(format!("kura-provider-{}", std::process::id()));
+        dev_file::create(&path).unwrap();
+        let config = KeyProviderConfig::DevFile { path: path.clone() };
+        let opened = open(&config, Environment::Development).unwrap();
+        assert_eq!(opened.map(|provider| provider.kind()), Some(ProviderKind::DevFile));
+        assert!(open(&config, Environment::Production).is_err());
+        assert!(open(&KeyProviderConfig::Shamir {}, Environment::Production).unwrap().is_none());
+        std::fs::remove_file(path).unwrap();
+    }
+}

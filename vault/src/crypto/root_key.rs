@@ -140,6 +140,16 @@ mod tests {
         assert!(matches!(shares.open_kek(1, &material), Err(KeyError::Unwrap)));
     }
 
+    /// A root of shares names their set; one of a file has no custodians, whatever its set is called.
+    #[test]
+    fn a_root_of_shares_names_their_set() {
+        let set = *b"sixteen letters.";
+        let file = root(&set, 1);
+        assert_eq!(file.custodians(), None);
+        let shares = RootKey { kind: ProviderKind::Shamir, ..file };
+        assert_eq!(shares.custodians(), Some(Uuid::from_bytes(set)));
+    }
+
     /// A check is of its root and set, and of no other.
     #[test]
     fn a_check_tells_a_root() {

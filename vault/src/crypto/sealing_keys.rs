@@ -241,12 +241,15 @@ mod tests {
             origin: "https://shop.example".to_owned(),
             sealed_at_ms,
         };
-        let public = BASE64URL_NOPAD.decode(key.public_key.as_bytes()).unwrap();
-        let aad = sealed.aad(PK);
-        let (enc, ciphertext) = crate::crypto::hpke::seal(key.suite, &public, HPKE_INFO, &aad, b"card").unwrap();
-        sealed.enc = BASE64URL_NOPAD.encode(&enc);
-        sealed.ciphertext = BASE64URL_NOPAD.encode(&ciphertext);
+        (sealed.enc, sealed.ciphertext) = sealed_texts(key, &sealed.aad(PK), b"card");
         sealed
+    }
+
+    /// The encapsulated key and the ciphertext, base64url.
+    fn sealed_texts(key: &SealingKey, aad: &[u8], plaintext: &[u8]) -> (String, String) {
+        let public = BASE64URL_NOPAD.decode(key.public_key.as_bytes()).unwrap();
+        let (enc, ciphertext) = crate::crypto::hpke::seal(key.suite, &public, HPKE_INFO, aad, plaintext).unwrap();
+        (BASE64URL_NOPAD.encode(&enc), BASE64URL_NOPAD.encode(&ciphertext))
     }
 
     /// The published set is signed by the identity, over its own bytes and domain.
@@ -277,6 +280,56 @@ mod tests {
             let garbage = SealedBox { ciphertext: "!".to_owned(), ..sealed };
             assert_eq!(keys.open(&garbage, PK, NOW).err(), Some(VaultErrorCode::BoxUnopenable));
         }
+    }
+
+    /// A box may have as many bytes as a card needs at the most, and a batch as many as an operator's list; a longer one is not
+    /// opened, be it sealed as it must be.
+    #[test]
+    fn boxes_and_batches_have_a_limit() {
+        const TAG_LEN: usize = 16;
+        let (keys, _) = keys("limit");
+        let key = current(&keys).remove(0);
+        for (len, is_opened) in [(1024, true), (1025, false), (1026, false)] {
+            let mut sealed = seal(&key, NOW);
+            (sealed.enc, sealed.ciphertext) = sealed_texts(&key, &sealed.aad(PK), &vec![7; len - TAG_LEN]);
+            assert_eq!(keys.open(&sealed, PK, NOW).is_ok(), is_opened, "{len}");
+        }
+        for (len, is_opened) in [(10 * 1024, true), (10 * 1024 + 1, false)] {
+            let batch = batch(&key, &vec![7; len - TAG_LEN]);
+            assert_eq!(keys.open_batch(&batch, "import", "merchant", NOW).is_ok(), is_opened, "{len}");
+        }
+    }
+
+    fn batch(key: &SealingKey, plaintext: &[u8]) -> OperatorBox {
+        let (enc, ciphertext) = sealed_texts(key, &batch_aad("import", "merchant", NOW), plaintext);
+        OperatorBox { key_id: key.key_id.clone(), enc, ciphertext, sealed_at_ms: NOW }
+    }
+
+    /// An operator's batch opens for the purpose, the subject and the time that it was sealed for.
+    #[test]
+    fn a_batch_is_bound_to_purpose_subject_and_time() {
+        let (keys, _) = keys("batch");
+        let sealed = batch(&current(&keys)[0], b"numbers");
+        assert_eq!(keys.open_batch(&sealed, "import", "merchant", NOW).unwrap().as_slice(), b"numbers");
+        let unopenable = Some(VaultErrorCode::BoxUnopenable);
+        assert_eq!(keys.open_batch(&sealed, "exposed", "merchant", NOW).err(), unopenable);
+        assert_eq!(keys.open_batch(&sealed, "import", "another", NOW).err(), unopenable);
+        let other_time = OperatorBox { sealed_at_ms: NOW - 1, ..sealed };
+        assert_eq!(keys.open_batch(&other_time, "import", "merchant", NOW).err(), unopenable);
+    }
+
+    /// New keys are made at half of the current ones' time, so that a browser always has half an hour.
+    #[test]
+    fn keys_are_renewed_at_half_their_time() {
+        let (keys, identity) = keys("half");
+        let first = current(&keys).remove(0);
+        let half = NOW + 30 * 60 * 1000;
+        keys.rotate(&identity, half - 1).unwrap();
+        assert_eq!(current(&keys)[0].key_id, first.key_id);
+        assert_eq!((first.not_before_ms, first.not_after_ms), (NOW, NOW + 60 * 60 * 1000));
+        keys.rotate(&identity, half).unwrap();
+        assert!(current(&keys).iter().all(|key| key.key_id != first.key_id));
+        assert_eq!(current(&keys).len(), SUITES.len());
     }
 
     /// A custodian's share opens at the node and for the purpose that it was sealed for; the keys for it are signed as such, and
@@ -312,6 +365,7 @@ mod tests {
         assert!(current(&keys).iter().all(|fresh| fresh.key_id != key.key_id));
         let sealed = seal(&key, late);
         assert!(keys.open(&sealed, PK, late + GRACE_MS).is_ok());
+        assert_eq!(GRACE_MS, 15 * 60 * 1000);
         let over = NOW + PUBLISHED_MS + GRACE_MS;
         assert_eq!(keys.open(&sealed, PK, over).err(), Some(VaultErrorCode::SealingKeyExpired));
         keys.rotate(&identity, over).unwrap();

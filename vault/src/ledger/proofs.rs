@@ -53,8 +53,7 @@ impl Ledger {
 
     /// The edge of the tree as it was at this size.
     pub(super) async fn edge_at(&self, edge: &Edge, size: u64) -> Result<Edge, LedgerError> {
-        let wanted = (0_u8..).zip(edge_tiles(size)).filter(|(_, (_, count))| *count > 0);
-        let ids = wanted.map(|(level, (index, _))| TileId { level, index }).collect();
+        let ids = (0..).zip(edge_tiles(size)).map(|(level, (index, _))| TileId { level, index }).collect();
         let tiles = self.tiles(edge, ids).await?;
         let found = Edge::of_tiles(size, |level, index, count| {
             tiles.get(&TileId { level, index })?.get(..count).map(<[Hash]>::to_vec)

@@ -140,3 +140,46 @@ async fn raise(pool: &PgPool) {
         tracing::error!(%error, "the alert could not be recorded");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::openings::OpeningRow;
+    use uuid::Uuid;
+
+    fn stored(sequence: i64) -> StoredOpening {
+        let row = OpeningRow {
+            node: 1,
+            sequence,
+            at: clock::now(),
+            actor: "gateway".to_owned(),
+            request_id: Uuid::from_bytes([1; 16]),
+            merchant_id: Uuid::from_bytes([2; 16]),
+            record_id: Uuid::from_bytes([3; 16]),
+            class: "card".to_owned(),
+            records: 1,
+            fields: vec!["pan".to_owned()],
+            purpose: "authorize".to_owned(),
+            attempt_id: None,
+        };
+        let leaf_hash = row.leaf().leaf_hash().as_bytes().to_vec();
+        StoredOpening { row, leaf_hash }
+    }
+
+    fn refused(row: &StoredOpening, expected: i64) -> String {
+        intact(1, row, expected).unwrap_err().to_string()
+    }
+
+    /// A row is taken if it is the next one and its columns give its hash; what is wrong with another is said.
+    #[test]
+    fn only_the_next_row_as_it_was_hashed_is_taken() {
+        let row = stored(7);
+        assert_eq!(intact(1, &row, 7).unwrap(), row.row.leaf().leaf_hash());
+        assert!(refused(&row, 6).contains("row 6 is missing: 7 comes next"));
+        let mut altered = stored(7);
+        altered.row.actor = "nobody".to_owned();
+        assert!(refused(&altered, 7).contains("row 7 was altered"));
+        let cut = StoredOpening { leaf_hash: row.leaf_hash[..31].to_vec(), ..row };
+        assert!(refused(&cut, 7).contains("row 7 was altered"));
+    }
+}
