@@ -17,8 +17,8 @@ use crate::edge::idempotency::KEPT_FOR;
 use crate::error::ApiResult;
 use crate::events::{self, Cause};
 use crate::money_path::{Ending, settle, tell_processing};
-use crate::store::attempts::{self, Claimed, Kind, State};
 use crate::routes::setup_intents::flow;
+use crate::store::attempts::{self, Claimed, Kind, State};
 use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency, setup_intents};
 use crate::three_d_secure;
 
