@@ -12,14 +12,14 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::RecoveryConfig;
+use crate::deposits;
 use crate::edge::call::Context;
 use crate::edge::idempotency::KEPT_FOR;
-use crate::deposits;
 use crate::error::ApiResult;
 use crate::events::{self, Cause};
 use crate::money_path::{self, Ending, given_back, settle, tell_processing};
-use crate::store::attempts::{self, Claimed, Kind, State};
 use crate::routes::setup_intents::flow;
+use crate::store::attempts::{self, Claimed, Kind, State};
 use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency, setup_intents};
 use crate::three_d_secure;
 

@@ -19,7 +19,11 @@ use kura_wire::sealed_box::{SignedKeySet, node_of_key};
 use kura_wire::three_d_secure::{
     Authenticate, Authentication, FindAuthentication, PATH_AUTHENTICATE, PATH_AUTHENTICATION,
 };
-use kura_wire::vault::{Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE, PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VERIFY, PATH_VOID, Resolve, TestCard, Tokenize, Tokenized, VaultErrorBody, VaultErrorCode, Verify};
+use kura_wire::vault::{
+    Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE,
+    PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VERIFY, PATH_VOID, Resolve,
+    TestCard, Tokenize, Tokenized, VaultErrorBody, VaultErrorCode, Verify,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -83,6 +87,7 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::PayerFieldMissing
         | V::PayerFieldUnexpected
         | V::CustomerUnknown
+        | V::PayerUnknown
         | V::AttemptUnknown
         | V::AuthenticationUnknown
         | V::AttemptMismatch
@@ -390,6 +395,7 @@ impl From<VaultFailure> for ApiError {
             V::PostcodeInvalid => invalid("address[postal_code]", "a postcode of seven digits"),
             V::AddressInvalid => invalid("address", "1 to 300 characters without control characters"),
             V::CustomerUnknown => Self::missing("customer", "customer"),
+            V::PayerUnknown => Self::missing("payment method", "payment_method"),
             // The issuer was not asked; to the shopper it is the same.
             V::ExposedCardRefused => Self::new(Code::CardDeclined).declined_for("restricted_card"),
             V::TokenUnknown => Self::missing("token or payment method", "payment_method"),
