@@ -212,6 +212,9 @@ codes! {
     AuthenticationFailed "payment_intent_authentication_failure" Card 402
         "The payment was not authenticated by the card's issuer. Nothing was charged."
         "Ask the shopper to try again, or for another card.";
+    NoticeUnverified "notice_signature_invalid" Authentication 401
+        "The notice is not signed by the network, or not of now."
+        "For payment networks: sign as Standard Webhooks has it, with the secret that was agreed, and send within five minutes.";
     AttemptExpired "payment_intent_payment_attempt_expired" InvalidRequest 400
         "The time to pay is over. Nothing was charged."
         "Confirm the payment again, with a payment method; the shopper gets new numbers.";

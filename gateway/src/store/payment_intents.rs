@@ -2,8 +2,8 @@
 
 use kura_wire::ids::{ChargeId, CustomerId, PayerId, PaymentIntentId, TokenUse};
 use kura_wire::payer::PayerMethod;
-use serde::{Deserialize, Serialize};
 use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
