@@ -6,12 +6,17 @@
 //!
 //! [`rules`] decides, purely; [`Deposits`] is what the journal's lines add up to.
 
+mod acts;
+pub mod desk;
 pub mod knobs;
+mod mail;
 pub mod numbers;
+mod pages;
 pub mod request;
 pub mod rules;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,7 +27,7 @@ use crate::journal::Kept;
 use crate::text::Text;
 use knobs::Knob;
 use numbers::Numbers;
-use request::{Change, Entry, GivenBack, Network, Requested, Standing};
+use request::{Change, Entry, GivenBack, Network, Place, Requested, Standing};
 
 /// All requests, and what is still to be told of them.
 #[derive(Debug, Default)]
@@ -58,7 +63,7 @@ pub struct Notice {
     /// When it happened.
     pub at: OffsetDateTime,
     /// Where it was paid.
-    pub place: Option<Text<20>>,
+    pub place: Option<Place>,
     /// Not to be sent before.
     pub due_at: OffsetDateTime,
     /// Sent twice.
@@ -177,6 +182,11 @@ impl Deposits {
         self.untold.iter().filter_map(|place| self.notices.get(*place)).filter(move |notice| notice.due_at <= now)
     }
 
+    /// How many notices the gateway has not answered.
+    pub fn untold(&self) -> usize {
+        self.untold.len()
+    }
+
     /// The next request whose time is over and who doesn't know it yet.
     pub fn next_expired(&self, now: OffsetDateTime) -> Option<Reference> {
         let (expires_at, place) = self.waiting.first()?;
@@ -201,10 +211,8 @@ impl Deposits {
         let reference = requested.asked.reference.0;
         self.require_unused(reference)?;
         let place = self.entries.len();
-        let numbers = Numbers::of(
-            u64::try_from(place).unwrap_or(u64::MAX),
-            requested.asked.confirmation_number.as_deref(),
-        );
+        let numbers =
+            Numbers::of(u64::try_from(place).unwrap_or(u64::MAX), requested.asked.confirmation_number.as_deref());
         self.by_reference.insert(reference, place);
         self.by_secret.insert(requested.secret, place);
         self.by_number.insert(numbers.key().to_owned(), place);
@@ -232,7 +240,7 @@ impl Deposits {
         let Requested { network, asked, .. } = &entry.requested;
         let (network, amount_minor, currency) = (*network, asked.amount_minor, asked.currency);
         let (kind, paid_at) = match to {
-            Standing::Paid { place } => ("paid", *place),
+            Standing::Paid { place } => ("paid", Some(*place)),
             Standing::Refused { .. } => ("refused", None),
             Standing::Expired => ("expired", None),
             Standing::Waiting | Standing::Withdrawn => return Ok(()),

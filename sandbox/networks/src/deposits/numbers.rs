@@ -28,10 +28,8 @@ impl Numbers {
         let spread = |place: u64, factor: u64, offset: u64, modulus: u64| {
             (place % modulus).wrapping_mul(factor).wrapping_add(offset) % modulus
         };
-        let confirmation = wished.map_or_else(
-            || format!("0{:010}", spread(place, 482_711_113, 7_000_000_019, TEN_DIGITS)),
-            str::to_owned,
-        );
+        let confirmation = wished
+            .map_or_else(|| format!("0{:010}", spread(place, 482_711_113, 7_000_000_019, TEN_DIGITS)), str::to_owned);
         Self {
             body: format!("{:010}", spread(place, 736_878_731, 1_234_567_891, TEN_DIGITS)),
             confirmation,

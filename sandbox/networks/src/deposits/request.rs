@@ -162,6 +162,50 @@ impl Refusal {
     }
 }
 
+/// Where somebody pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// A store.
+    Familymart,
+    /// A store.
+    Lawson,
+    /// A store.
+    Ministop,
+    /// A store.
+    Seicomart,
+    /// A bank's machine or pages.
+    Bank,
+    /// The wallet.
+    Wallet,
+}
+
+impl Place {
+    /// Where somebody pays who doesn't say: by the digit before the ten of a typed number.
+    pub fn of(network: Network, digit: Option<char>) -> Self {
+        match (network, digit) {
+            (Network::Konbini, Some('5')) => Self::Lawson,
+            (Network::Konbini, Some('7')) => Self::Ministop,
+            (Network::Konbini, Some('9')) => Self::Seicomart,
+            (Network::Konbini, _) => Self::Familymart,
+            (Network::Payeasy, _) => Self::Bank,
+            (Network::Emoney, _) => Self::Wallet,
+        }
+    }
+
+    /// In a word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Familymart => "familymart",
+            Self::Lawson => "lawson",
+            Self::Ministop => "ministop",
+            Self::Seicomart => "seicomart",
+            Self::Bank => "bank",
+            Self::Wallet => "wallet",
+        }
+    }
+}
+
 /// How a request stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "standing", rename_all = "snake_case")]
@@ -170,8 +214,8 @@ pub enum Standing {
     Waiting,
     /// The money is there, in time or late.
     Paid {
-        /// Where: a store's or a bank's name in one word.
-        place: Option<Text<20>>,
+        /// Where.
+        place: Place,
     },
     /// The network or the shopper said no.
     Refused {

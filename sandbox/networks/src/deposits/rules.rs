@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::Deposits;
 use super::knobs::Knob;
-use super::request::{Asked, Change, Entry, GivenBack, Network, Refusal, Requested, Standing};
+use super::request::{Asked, Change, Entry, GivenBack, Network, Place, Refusal, Requested, Standing};
 use crate::books::ReferenceText;
 use crate::text::Text;
 
@@ -135,7 +135,7 @@ impl Deposits {
     pub fn decide_payment(
         &self,
         reference: ReferenceText,
-        place: Option<Text<20>>,
+        place: Place,
         late: bool,
         now: OffsetDateTime,
     ) -> Decided<Acted> {
@@ -187,11 +187,14 @@ impl Deposits {
         }
         if let Some(before) = self.find_given_back(wish.reference.0) {
             let same = (before.original, before.amount_minor) == (wish.original, wish.amount_minor);
-            return (None, match (same, before.accepted) {
-                (false, _) => Back::Conflict,
-                (true, true) => Back::Accepted,
-                (true, false) => Back::Refused,
-            });
+            return (
+                None,
+                match (same, before.accepted) {
+                    (false, _) => Back::Conflict,
+                    (true, true) => Back::Accepted,
+                    (true, false) => Back::Refused,
+                },
+            );
         }
         if self.find(wish.reference.0).is_some() || self.is_foreseen(wish.reference.0).is_some() {
             return (None, Back::Conflict);

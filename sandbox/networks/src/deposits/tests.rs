@@ -4,7 +4,7 @@ use kura_iso8583::Reference;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-use super::request::{Asked, Change, GivenBack, Network, Payer, Refusal, Standing};
+use super::request::{Asked, Change, GivenBack, Network, Payer, Place, Refusal, Standing};
 use super::rules::{Acted, Back, Decided, Request, Withdrawal};
 use super::{Deposits, Inconsistent, Kept};
 use crate::books::ReferenceText;
@@ -36,9 +36,7 @@ fn asked(number: u32, amount_minor: u64) -> Asked {
         currency: jpy(),
         expires_at: NOW + Duration::days(3),
         payer: Payer {
-            name: Some("山田 太郎".to_owned()),
-            phone: Some("09012345678".to_owned()),
-            ..Payer::default()
+            name: Some("山田 太郎".to_owned()), phone: Some("09012345678".to_owned()), ..Payer::default()
         },
         description: None,
         confirmation_number: None,
@@ -68,7 +66,7 @@ impl World {
     }
 
     fn pay(&mut self, number: u32, late: bool, now: OffsetDateTime) -> Acted {
-        self.does(self.deposits.decide_payment(reference(number), Text::new("lawson              "), late, now))
+        self.does(self.deposits.decide_payment(reference(number), Place::Lawson, late, now))
     }
 
     fn withdraw(&mut self, number: u32) -> Withdrawal {
@@ -96,7 +94,7 @@ impl World {
 }
 
 fn paid() -> Standing {
-    Standing::Paid { place: None }
+    Standing::Paid { place: Place::Bank }
 }
 
 /// Every pair of standings: what may follow what.
@@ -204,7 +202,8 @@ fn no_more_goes_back_than_came() {
     assert_eq!(world.back(6, 1, 1), Back::Refused);
     assert_eq!(world.back(7, 9, 1), Back::NotFound);
     assert_eq!(world.deposits.find(reference(1).0).unwrap().given_back_minor, 1000);
-    let rows: Vec<_> = world.deposits.settled(Network::Konbini, 0).map(|row| (row.sequence, row.amount_minor)).collect();
+    let rows: Vec<_> =
+        world.deposits.settled(Network::Konbini, 0).map(|row| (row.sequence, row.amount_minor)).collect();
     assert_eq!(rows, [(1, 1000), (2, 600), (3, 400)]);
 }
 
