@@ -98,55 +98,33 @@ pub(crate) async fn insert(
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let saved_at = (token.allows == TokenUse::Multi).then_some(at);
-    insert_saved(conn, tenant, token, card, at, saved_at).await
+    insert_with(conn, tenant, token, card, at, Before { saved_at, charged_at: None }).await
 }
 
-/// [`insert`], of a card that was saved at another moment than it was made.
-pub(crate) async fn insert_saved(
+/// When a card that is kept here for the first time was saved, and charged.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Before {
+    /// When it became a `pm_`.
+    pub saved_at: Option<OffsetDateTime>,
+    /// Of an imported card: its first charge was made where it comes from. Written with the card, since without it the card
+    /// would be asked for a code that nobody has.
+    pub charged_at: Option<OffsetDateTime>,
+}
+
+/// [`insert`], of a card with a past of its own.
+pub(crate) async fn insert_with(
     conn: Conn<'_>,
     tenant: Tenant,
     token: CardToken,
     card: &CardSummary,
     at: OffsetDateTime,
-    saved_at: Option<OffsetDateTime>,
+    before: Before,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "/* gateway cards::insert_saved */
-         INSERT INTO cards (merchant_id, record, livemode, node, brand, bin, last_four, exp_month, exp_year, fingerprint,
-             token_used_at, saved_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12) ON CONFLICT DO NOTHING",
-        tenant.id(),
-        uuid(&token.record),
-        tenant.livemode,
-        i16::try_from(token.node.number()).unwrap_or(i16::MAX),
-        card.brand.as_str(),
-        card.bin,
-        card.last_four,
-        i16::from(card.exp_month),
-        i16::try_from(card.exp_year).unwrap_or(i16::MAX),
-        card.fingerprint,
-        saved_at,
-        at,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Keeps what the vault told of an imported card: saved, and past its first charge, which was made where it comes from. One
-/// statement, since a card without its first charge would be asked for a code that nobody has.
-pub(crate) async fn insert_imported(
-    conn: Conn<'_>,
-    tenant: Tenant,
-    token: CardToken,
-    card: &CardSummary,
-    at: OffsetDateTime,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "/* gateway cards::insert_imported */
+        "/* gateway cards::insert_with */
          INSERT INTO cards (merchant_id, record, livemode, node, brand, bin, last_four, exp_month, exp_year, fingerprint,
              token_used_at, saved_at, created_at, charged_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $11, $11) ON CONFLICT DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13) ON CONFLICT DO NOTHING",
         tenant.id(),
         uuid(&token.record),
         tenant.livemode,
@@ -157,7 +135,9 @@ pub(crate) async fn insert_imported(
         i16::from(card.exp_month),
         i16::try_from(card.exp_year).unwrap_or(i16::MAX),
         card.fingerprint,
+        before.saved_at,
         at,
+        before.charged_at,
     )
     .execute(conn)
     .await?;
