@@ -16,6 +16,7 @@ pub mod acquirer;
 pub mod books;
 pub mod cards;
 pub mod config;
+pub mod courier;
 pub mod deposits;
 pub mod http;
 pub mod iso_server;

@@ -18,9 +18,10 @@ use time::{Date, OffsetDateTime};
 use super::Deposits;
 use super::knobs::Knob;
 use super::numbers::{AGENCY, CHAINS};
-use super::request::{Asked, Entry, GivenBack, Network, Standing};
+use super::request::{Asked, Change, Entry, GivenBack, Network, Standing};
 use super::rules::{Back, Request, Withdrawal};
 use crate::books::ReferenceText;
+use crate::courier::{Outbox, Outgoing};
 use crate::journal::{Ended, JournalError, Keeper, Unwritten};
 use crate::services::Service;
 use crate::text::Text;
@@ -178,6 +179,32 @@ impl Desk {
         let own = entry.requested.network == network
             && merchant.is_none_or(|merchant| merchant == entry.requested.asked.merchant);
         if own { Ok(Json(self.told(entry))) } else { Err(Failure::NotFound) }
+    }
+}
+
+impl Outbox for Desk {
+    fn due(&self, now: OffsetDateTime, is_wanted: impl Fn(&str) -> bool, count: usize) -> Vec<Outgoing> {
+        let kept = self.keeper.read();
+        let due = kept.due_notices(now).filter(|notice| is_wanted(&notice.id)).take(count).map(|notice| Outgoing {
+            id: notice.id.clone(),
+            network: notice.network.as_str(),
+            body: json!({
+                "id": notice.id,
+                "method": notice.network,
+                "kind": notice.kind,
+                "network_reference": notice.reference.to_string(),
+                "money": money(notice.amount_minor, notice.currency),
+                "at": rfc3339(notice.at),
+                "place": notice.place,
+            }),
+            twice: notice.twice,
+        });
+        due.collect()
+    }
+
+    async fn told(&self, notice: String) -> bool {
+        let told = Change::Told { notice, at: clock::now() };
+        self.keeper.decide(|_| (Some(told), ())).await.is_ok()
     }
 }
 
