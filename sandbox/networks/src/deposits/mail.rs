@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::desk::{Desk, rfc3339};
+use super::desk::Desk;
 use super::request::{Entry, Network, Standing};
 use super::texts::Language;
 
@@ -37,7 +37,7 @@ fn of(desk: &Desk, entry: &Entry, lang: Language) -> Vec<Mail> {
     let until = format!("{}: {}", texts.pay_until, super::pages::moment(asked.expires_at));
     let mail = |at, subject, lines, link| Mail {
         to: to.clone(),
-        at: rfc3339(at),
+        at: super::pages::moment(at),
         reference: asked.reference.0.to_string(),
         subject,
         lines,
