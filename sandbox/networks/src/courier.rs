@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kura_platform::clock;
 use kura_platform::standard_webhooks::{ID, SIGNATURE, Secret, SignatureError, TIMESTAMP};
 use kura_platform::tls::{TlsError, public_http_client};
-use kura_platform::clock;
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -219,12 +219,8 @@ mod tests {
         let secrets = BTreeMap::from([("konbini".to_owned(), file.clone())]);
         let courier = Courier::new(&CourierConfig { gateway, secrets }).unwrap();
         std::fs::remove_file(file).unwrap();
-        let notice = |id: &str, twice| Outgoing {
-            id: id.to_owned(),
-            network: "konbini",
-            body: json!({ "x": 1 }),
-            twice,
-        };
+        let notice =
+            |id: &str, twice| Outgoing { id: id.to_owned(), network: "konbini", body: json!({ "x": 1 }), twice };
         let outbox = Arc::new(Waiting(Mutex::new(vec![notice("a", false)])));
         tokio::spawn(Arc::new(courier).run(Arc::clone(&outbox)));
         let empty = async || {

@@ -146,7 +146,10 @@ async fn what_is_withdrawn_is_not_paid() {
     assert_eq!(desk.ask(withdraw, &own).await, (200, json!({ "state": "not_made" })));
     assert_eq!(desk.ask("payeasy/requests", &request("000000000009", 500)).await.1, json!({ "state": "not_made" }));
     let (_, waiting) = desk.ask("payeasy/requests", &request("000000000001", 500)).await;
-    assert_eq!(desk.ask("payeasy/requests/000000000001/withdraw", &json!({ "merchant": "SHOP00000000002" })).await.0, 404);
+    assert_eq!(
+        desk.ask("payeasy/requests/000000000001/withdraw", &json!({ "merchant": "SHOP00000000002" })).await.0,
+        404
+    );
     assert_eq!(desk.ask("payeasy/requests/000000000001/withdraw", &own).await.1["state"], "withdrawn");
     let number = &waiting["instructions"]["customer_number"];
     let paid = desk.act("pay", &json!({ "network": "payeasy", "number": number, "late": true })).await;
@@ -200,7 +203,8 @@ async fn people_pay_at_a_register() {
     let desk = Running::start();
     let (_, waiting) = desk.ask("konbini/requests", &request("000000000001", 1234)).await;
     let store = &waiting["instructions"]["stores"][0];
-    let (number, confirmation) = (store["payment_code"].as_str().unwrap(), store["confirmation_number"].as_str().unwrap());
+    let (number, confirmation) =
+        (store["payment_code"].as_str().unwrap(), store["confirmation_number"].as_str().unwrap());
     let named = format!("/konbini?number={number}&confirmation={confirmation}");
     let (status, policy, html) = desk.page(&format!("{named}&lang=ja")).await;
     assert_eq!(status, 200);

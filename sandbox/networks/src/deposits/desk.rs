@@ -32,7 +32,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whose time is over.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 /// Rows of one settlement page.
-const ROWS: usize = 1000;
+const ROWS: usize = 200;
 
 /// The networks of payments without a card.
 #[derive(Debug)]
