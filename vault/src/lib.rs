@@ -15,6 +15,7 @@ pub mod config;
 pub mod crypto;
 pub mod custody;
 pub mod cvc_store;
+pub mod directory;
 pub mod domain;
 pub mod egress;
 pub mod guard;
