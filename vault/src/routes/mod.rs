@@ -34,6 +34,7 @@ impl IntoResponse for Failure {
             VaultErrorCode::Malformed => StatusCode::BAD_REQUEST,
             VaultErrorCode::TokenUnknown
             | VaultErrorCode::AttemptUnknown
+            | VaultErrorCode::AuthenticationUnknown
             | VaultErrorCode::TestCardUnknown
             | VaultErrorCode::CustomerUnknown => StatusCode::NOT_FOUND,
             VaultErrorCode::TokenUsed | VaultErrorCode::AttemptMismatch => StatusCode::CONFLICT,
