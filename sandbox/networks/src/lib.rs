@@ -24,3 +24,4 @@ pub mod journal;
 pub mod request;
 pub mod services;
 pub mod text;
+pub mod three_d_secure;
