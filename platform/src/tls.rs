@@ -214,11 +214,23 @@ impl TlsConfig {
 /// # Errors
 /// [`TlsError`] when it can't be built.
 pub fn public_http_client(timeout: Duration) -> Result<reqwest::Client, TlsError> {
+    Ok(public_http_client_builder(timeout)?.build()?)
+}
+
+/// The same, which goes nowhere by itself.
+///
+/// # Errors
+/// [`TlsError`] when it can't be built.
+pub fn public_http_client_without_redirects(timeout: Duration) -> Result<reqwest::Client, TlsError> {
+    Ok(public_http_client_builder(timeout)?.redirect(reqwest::redirect::Policy::none()).build()?)
+}
+
+fn public_http_client_builder(timeout: Duration) -> Result<reqwest::ClientBuilder, TlsError> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(config).timeout(timeout).no_proxy().build()?)
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(config).timeout(timeout).no_proxy())
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -8,6 +8,7 @@
 pub mod fuzz;
 pub mod generated;
 pub mod held;
+pub mod issuer;
 pub mod key_material;
 pub mod ledger;
 pub mod linked;

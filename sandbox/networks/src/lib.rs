@@ -25,3 +25,4 @@ pub mod request;
 pub mod services;
 pub mod settlement;
 pub mod text;
+pub mod three_d_secure;

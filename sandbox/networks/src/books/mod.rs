@@ -10,7 +10,7 @@ mod settled;
 mod tests;
 mod totals;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kura_iso8583::Reference;
 use time::OffsetDateTime;
@@ -27,6 +27,8 @@ use crate::text::Text;
 pub mod code {
     /// Approved.
     pub const APPROVED: &str = "00";
+    /// The issuer wants a proof of who the cardholder is.
+    pub const AUTHENTICATE: &str = "1A";
     /// Not possible in the original's state.
     pub const INVALID: &str = "12";
     /// Amount out of bounds.
@@ -54,6 +56,10 @@ pub struct Books {
     by_reference: HashMap<Reference, usize>,
     totals: HashMap<Text<3>, Totals>,
     settled: Vec<Settled>,
+    /// Authentications that an approval rests on: each counts once.
+    proofs: HashSet<Text<36>>,
+    /// Whose cards, by the last four digits, were once proven.
+    set_up: HashSet<(Text<15>, Text<4>)>,
 }
 
 /// A change that doesn't fit the books: the journal it came from is not theirs.
@@ -125,6 +131,10 @@ impl Books {
         if booked.is_approved() {
             self.follow_through(booked)?;
         }
+        if let Some(authentication) = booked.authentication.filter(|_| booked.is_approved()) {
+            self.proofs.insert(authentication);
+            self.set_up.extend(booked.last_four.map(|last_four| (booked.merchant, last_four)));
+        }
         let sequence = u64::try_from(self.entries.len()).unwrap_or(u64::MAX).saturating_add(1);
         self.totals.entry(booked.currency).or_default().count(booked);
         if let Some(movement) = Movement::of(booked) {
@@ -141,7 +151,7 @@ impl Books {
             return Ok(());
         };
         match booked.kind {
-            Kind::Authorization | Kind::Purchase => Ok(()),
+            Kind::Authorization | Kind::Purchase | Kind::Verification => Ok(()),
             Kind::Capture => self.entry_mut(original).map(|entry| entry.captured_minor += booked.amount_minor),
             Kind::Refund => self.entry_mut(original).map(|entry| entry.refunded_minor += booked.amount_minor),
             Kind::Reversal => self.reverse(original, booked.reference.0, booked.at),
