@@ -283,8 +283,6 @@ impl Vault {
             node: self.node_number(),
             kind: word(request.method).to_owned(),
             card_id: None,
-            authentication_id: None,
-            merchant_initiated: false,
             payer_id: Some(Uuid::from_bytes(*request.payer.as_bytes())),
             original_id: None,
             network_reference: request.network_reference.clone(),
@@ -297,6 +295,8 @@ impl Vault {
             response_code: None,
             cvc_check: None,
             reversing: false,
+            authentication_id: None,
+            merchant_initiated: false,
         }
     }
 
