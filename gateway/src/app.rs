@@ -21,6 +21,9 @@ use crate::routes::checkout::sealing_keys::SealingKeyCaches;
 use crate::secret::Secrets;
 use crate::store::db::Db;
 use crate::vault_client::VaultClient;
+use crate::webhooks::address::Reach;
+use crate::webhooks::resolver;
+use crate::webhooks::sender::Sender;
 
 /// Shared by every request.
 #[derive(Clone)]
@@ -54,6 +57,8 @@ pub struct Inner {
     pub recover_after: Duration,
     /// What the control plane says of us.
     pub health: Health,
+    /// The way to merchants' servers.
+    pub webhooks: Sender,
 }
 
 impl Deref for App {
@@ -85,7 +90,18 @@ impl App {
             instance: Uuid::from_bytes(kura_platform::random::time_ordered()),
             recover_after: Duration::from_millis(config.recovery.after_ms),
             health,
+            webhooks: Sender::new(
+                if config.webhooks.development { Reach::Loopback } else { Reach::Public },
+                resolver::system(),
+                config.webhooks.ca.as_deref(),
+                Duration::from_millis(config.webhooks.timeout_ms),
+            )?,
         })))
+    }
+
+    /// Whether this is a development mode in which webhooks may go to the machine itself.
+    pub fn webhooks_reach_loopback(&self) -> bool {
+        self.webhooks.reach() == Reach::Loopback
     }
 
     /// Where an error code is explained.
@@ -152,6 +168,7 @@ pub(crate) mod tests {
             instance: Uuid::from_bytes([1; 16]),
             recover_after: Duration::from_secs(5),
             health: Health::starting(),
+            webhooks: Sender::new(Reach::Public, resolver::system(), None, Duration::from_secs(1)).unwrap(),
         }))
     }
 }

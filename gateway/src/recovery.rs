@@ -19,7 +19,7 @@ use crate::events::{self, Cause};
 use crate::money_path::{Ending, settle, tell_processing};
 use crate::store::attempts::{self, Claimed, Kind, State};
 use crate::routes::setup_intents::flow;
-use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency, setup_intents};
+use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency, setup_intents, webhook_deliveries};
 use crate::three_d_secure;
 
 /// Attempts that one look takes on.
@@ -152,6 +152,11 @@ pub async fn tidy(app: App) {
         let work = app.db.work();
         say("idempotency rows", idempotency::forget_older(work, clock::now() - KEPT_FOR).await);
         say("events", event_rows::forget_older(work, events::kept_since()).await);
+        say("webhooks' deliveries", webhook_deliveries::forget_older(work, events::kept_since()).await);
+        match webhook_deliveries::end_unwanted(work).await {
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "webhooks that nobody wants are not ended"),
+        }
     }
 }
 

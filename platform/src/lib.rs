@@ -12,6 +12,7 @@ pub mod harden;
 pub mod health;
 pub mod random;
 pub mod redact;
+pub mod sealing;
 pub mod serve;
 pub mod signature;
 pub mod telemetry;

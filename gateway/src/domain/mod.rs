@@ -4,3 +4,4 @@ pub mod books;
 pub mod mask;
 pub mod payment_intent;
 pub mod setup_intent;
+pub mod webhook;

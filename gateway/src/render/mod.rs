@@ -7,6 +7,8 @@ pub mod event;
 pub mod payment_intent;
 pub mod refund;
 pub mod setup_intent;
+pub mod webhook_delivery;
+pub mod webhook_endpoint;
 
 use time::OffsetDateTime;
 

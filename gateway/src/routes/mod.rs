@@ -13,6 +13,7 @@ pub mod refunds;
 pub mod setup_intents;
 pub mod shopper;
 pub mod tokens;
+pub mod webhook_endpoints;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -34,6 +35,7 @@ pub fn api() -> Routes {
         .and(charges::routes())
         .and(refunds::routes())
         .and(events::routes())
+        .and(webhook_endpoints::routes())
 }
 
 /// Everything that the public listener serves, behind the edge.

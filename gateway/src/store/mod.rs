@@ -19,6 +19,8 @@ pub mod refunds;
 pub mod setup_intents;
 pub mod timeline;
 pub mod transfers;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 
 use kura_wire::ids::MerchantId;
 use serde_json::{Map, Value};
