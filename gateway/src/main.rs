@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use kura_gateway::app::App;
 use kura_gateway::config::Config;
+use kura_gateway::edge::request_log;
 use kura_gateway::secret::Secrets;
 use kura_gateway::store::MIGRATIONS;
 use kura_gateway::store::db::Db;
@@ -97,6 +98,7 @@ async fn run(config: Config) -> Result<(), Failure> {
     workers.spawn(recovery::authentications(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::setups(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::tidy(app.clone()));
+    workers.spawn(request_log::run(app.clone()));
     workers.spawn(webhooks::worker::run(app.clone(), config.webhooks.clone()));
     if app.webhooks_reach_loopback() {
         tracing::warn!("DEVELOPMENT MODE: webhooks may go to this machine itself, over http (webhooks.development)");

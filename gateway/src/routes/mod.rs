@@ -10,6 +10,7 @@ pub mod pages;
 pub mod payment_intents;
 pub mod payment_methods;
 pub mod refunds;
+pub mod request_logs;
 pub mod setup_intents;
 pub mod shopper;
 pub mod tokens;
@@ -36,6 +37,7 @@ pub fn api() -> Routes {
         .and(refunds::routes())
         .and(events::routes())
         .and(webhook_endpoints::routes())
+        .and(request_logs::routes())
 }
 
 /// Everything that the public listener serves, behind the edge.

@@ -173,6 +173,32 @@ pub(crate) async fn list(
     Ok(page.close(rows.into_iter().map(Event::from).collect()))
 }
 
+/// The merchant's events from this moment on, the oldest first, without those that are known.
+pub(crate) async fn since(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    kinds: Option<&[String]>,
+    from: OffsetDateTime,
+    known: &[Uuid],
+    limit: i64,
+) -> sqlx::Result<Vec<Event>> {
+    let rows = select!(
+        "/* gateway events::since */ ",
+        "WHERE merchant_id = $1 AND livemode = $2 AND ($3::text[] IS NULL OR type = ANY($3)) AND created_at >= $4
+           AND id <> ALL($5::uuid[])
+         ORDER BY created_at, id LIMIT $6",
+        tenant.id(),
+        tenant.livemode,
+        kinds,
+        from,
+        known,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Event::from).collect())
+}
+
 /// Where this one stands in lists.
 pub fn cursor(event: &Event) -> Cursor {
     (event.created_at, uuid(event.id.as_bytes()))

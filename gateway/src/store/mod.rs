@@ -16,6 +16,7 @@ pub mod idempotency;
 pub mod merchants;
 pub mod payment_intents;
 pub mod refunds;
+pub mod request_logs;
 pub mod setup_intents;
 pub mod timeline;
 pub mod transfers;

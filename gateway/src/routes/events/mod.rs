@@ -1,5 +1,7 @@
 //! `/v1/events`.
 
+pub mod stream;
+
 use kura_platform::clock;
 use kura_wire::ids::WebhookEndpointId;
 use schemars::JsonSchema;
@@ -21,6 +23,7 @@ use crate::store::{Listed, webhook_deliveries};
 pub fn routes() -> Routes {
     Routes::of(Resource::Events)
         .list("/v1/events", "List events of the last thirty days", list)
+        .stream::<stream::StreamEvents>("/v1/events/stream", "Follow events as they happen", stream::endpoint)
         .get("/v1/events/{id}", "Retrieve an event", retrieve)
         .post("/v1/events/{id}/retry", "Send an event to webhook endpoints again", retry)
         .get("/v1/events/{id}/deliveries", "List what became of an event at each webhook endpoint", deliveries)
