@@ -110,7 +110,7 @@ impl Asking {
         let idempotency_key = self.headers.get("idempotency-key").filter(|_| !card).and_then(|key| key.to_str().ok());
         let log = RequestLog {
             id: self.id,
-            method: self.method.as_str().to_owned(),
+            method: shown_method(&self.method).to_owned(),
             path: self.path,
             status: i16::try_from(status.as_u16()).unwrap_or(500),
             code: code.map(|code| code.as_str().to_owned()),
@@ -124,6 +124,12 @@ impl Asking {
     }
 }
 
+/// A method that HTTP has; strangers can make up others.
+fn shown_method(method: &Method) -> &'static str {
+    let known = ["GET", "POST", "DELETE", "HEAD", "PUT", "PATCH", "OPTIONS"];
+    known.into_iter().find(|name| method.as_str() == *name).unwrap_or("OTHER")
+}
+
 /// A path: words and ids of ours as they are, everything else, what strangers make up and what could be about a person, as a
 /// star.
 fn shown_path(path: &str) -> String {
@@ -135,7 +141,8 @@ fn shown_path(path: &str) -> String {
             && segment.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
     let shown = |segment| if segment == "v1" || segment == "3d_secure" || word(segment) || id(segment) { segment } else { "*" };
-    path.split('/').take(8).map(shown).collect::<Vec<_>>().join("/")
+    let Some(rest) = path.strip_prefix('/') else { return "/*".to_owned() };
+    format!("/{}", rest.split('/').take(8).map(shown).collect::<Vec<_>>().join("/"))
 }
 
 /// Writes what has gathered, for as long as the process runs.
@@ -170,6 +177,9 @@ mod tests {
         assert_eq!(shown_path("/v1/tokens/4242424242424242"), "/v1/tokens/*");
         assert_eq!(shown_path("/v1/tokens/tok_4242424242424242"), "/v1/tokens/*");
         assert_eq!(shown_path("/%E5%B1%B1/\u{5c71}"), "/*/*");
-        assert_eq!(shown_path(&"/aaa_aaaaaaaaaaaaaaaaaaaaaaaaaa".repeat(20)).matches('/').count(), 7);
+        let long = shown_path(&"/aaa_aaaaaaaaaaaaaaaaaaaaaaaaaa".repeat(20));
+        assert_eq!((long.matches('/').count(), long.len() <= 400), (8, true));
+        assert_eq!((shown_path("*").as_str(), shown_path("/").as_str()), ("/*", "/"), "as the database asks for it");
+        assert_eq!((shown_method(&Method::GET), shown_method(&Method::from_bytes(b"x-y").unwrap())), ("GET", "OTHER"));
     }
 }
