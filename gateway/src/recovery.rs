@@ -17,9 +17,11 @@ use crate::edge::idempotency::KEPT_FOR;
 use crate::error::ApiResult;
 use crate::events::{self, Cause};
 use crate::money_path::{Ending, settle, tell_processing};
-use crate::store::attempts::{self, Claimed, Kind, State};
 use crate::routes::setup_intents::flow;
-use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency, request_logs, setup_intents, webhook_deliveries};
+use crate::store::attempts::{self, Claimed, Kind, State};
+use crate::store::{
+    Tenant, authentications, cards, events as event_rows, idempotency, request_logs, setup_intents, webhook_deliveries,
+};
 use crate::three_d_secure;
 
 /// Attempts that one look takes on.

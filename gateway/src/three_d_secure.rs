@@ -133,11 +133,7 @@ async fn look_for_setup(context: &Context, authentication: &Authentication) -> A
     flow::go_on(context, setup).await.map(drop)
 }
 
-async fn look_for_payment(
-    context: &Context,
-    authentication: &Authentication,
-    id: PaymentIntentId,
-) -> ApiResult<Gone> {
+async fn look_for_payment(context: &Context, authentication: &Authentication, id: PaymentIntentId) -> ApiResult<Gone> {
     let intent = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
     let intent = intent.ok_or_else(|| ApiError::internal("an authentication without its payment"))?;
     let ask = FindAuthentication { context: context.vault_context(), authentication: authentication.id };
@@ -175,9 +171,7 @@ async fn go_on(
         Ok(wire::Authentication::Ended(end)) => ended(context, authentication, &end).await?,
         Ok(wire::Authentication::Unknown) => Next::Waits(Box::new(intent)),
         // The directory can't be asked: the payment goes on without its word.
-        Err(failure) if is_about_the_directory(&failure) => {
-            ended(context, authentication, &not_found_out()).await?
-        }
+        Err(failure) if is_about_the_directory(&failure) => ended(context, authentication, &not_found_out()).await?,
         Err(failure) if failure.surely_unsent() => {
             not_asked(context, authentication).await?;
             return Err(failure.into());
@@ -198,10 +192,7 @@ async fn go_on(
 
 /// Nobody answers for the issuer: what is asked goes on without its word.
 pub const fn is_about_the_directory(failure: &VaultFailure) -> bool {
-    matches!(
-        failure,
-        VaultFailure::Refused(VaultErrorCode::NetworkNotConfigured | VaultErrorCode::NetworkUnavailable)
-    )
+    matches!(failure, VaultFailure::Refused(VaultErrorCode::NetworkNotConfigured | VaultErrorCode::NetworkUnavailable))
 }
 
 /// The end of an authentication that nobody answered.

@@ -18,7 +18,11 @@ use kura_wire::sealed_box::{SignedKeySet, node_of_key};
 use kura_wire::three_d_secure::{
     Authenticate, Authentication, FindAuthentication, PATH_AUTHENTICATE, PATH_AUTHENTICATION,
 };
-use kura_wire::vault::{Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE, PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VERIFY, PATH_VOID, Resolve, TestCard, Tokenize, Tokenized, VaultErrorBody, VaultErrorCode, Verify};
+use kura_wire::vault::{
+    Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE,
+    PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VERIFY, PATH_VOID, Resolve,
+    TestCard, Tokenize, Tokenized, VaultErrorBody, VaultErrorCode, Verify,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

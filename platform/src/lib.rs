@@ -17,6 +17,7 @@ pub mod serve;
 pub mod signature;
 pub mod telemetry;
 pub mod tls;
+pub mod webhook_signature;
 
 /// Waits for Ctrl-C or SIGTERM.
 ///

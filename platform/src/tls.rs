@@ -208,6 +208,28 @@ pub fn public_http_client(timeout: Duration) -> Result<reqwest::Client, TlsError
     Ok(reqwest::Client::builder().tls_backend_preconfigured(config).timeout(timeout).no_proxy().build()?)
 }
 
+/// A client for programs of people outside the zones, on their own machines: it trusts the public authorities, follows nothing,
+/// and waits for the next byte no longer than this.
+///
+/// # Errors
+/// [`TlsError`] when it can't be built.
+pub fn outside_client(silence: Duration, user_agent: &'static str) -> Result<reqwest::Client, TlsError> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .read_timeout(silence)
+        .connect_timeout(Duration::from_secs(10))
+        .user_agent(user_agent)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .build()?)
+}
+
 /// A client for servers on the internet whose addresses strangers name: it connects to what `resolver` gives and nowhere else,
 /// through no proxy, follows nothing, repeats nothing, keeps no connection. It trusts the public authorities, and those of `ca`.
 ///

@@ -142,7 +142,8 @@ fn official_verifiers_accept_them() {
     assert_eq!(kept, sent, "what is sent is what can be read");
 
     let roll = |key: &str, overlap: &str| {
-        let rolled = stack.try_post(&format!("{path}/roll_secret"), &sk, key, &[("overlap", overlap)]).expect("an answer");
+        let rolled =
+            stack.try_post(&format!("{path}/roll_secret"), &sk, key, &[("overlap", overlap)]).expect("an answer");
         assert_eq!(rolled.status, 200, "{}", rolled.text);
         rolled.json()
     };
@@ -181,7 +182,11 @@ fn failures_are_tried_again() {
     let event = event_of(stack, &sk, &object);
     until("the failure to be on record", || delivery(stack, &sk, &event)["last_attempt"]["http_status"] == 500);
     let failing = delivery(stack, &sk, &event);
-    assert_eq!((&failing["status"], &failing["last_attempt"]["answer"]), (&json!("pending"), &Value::Null), "{failing}");
+    assert_eq!(
+        (&failing["status"], &failing["last_attempt"]["answer"]),
+        (&json!("pending"), &Value::Null),
+        "{failing}"
+    );
     assert_eq!(get(stack, &sk, &format!("/v1/events/{event}"))["pending_webhooks"], 1);
     let listed = |success: &str| get(stack, &sk, &format!("/v1/events?delivery_success={success}")).to_string();
     assert!(listed("false").contains(&event) && !listed("true").contains(&event));
@@ -218,7 +223,10 @@ fn nothing_but_failures_ends_it() {
     let told = well.wait(1, |received| received.kind() == "webhook_endpoint.disabled");
     assert_eq!(told.len(), 1);
     let shown = &told[0].event()["data"]["object"];
-    assert_eq!((&shown["id"], &shown["status"], &shown["disabled_by"]), (&made["id"], &json!("disabled"), &json!("failing")));
+    assert_eq!(
+        (&shown["id"], &shown["status"], &shown["disabled_by"]),
+        (&made["id"], &json!("disabled"), &json!("failing"))
+    );
     assert!(!told[0].body.contains("whsec_"));
     let attempts = failing.received().len();
     assert!((5..40).contains(&attempts), "{attempts}: with pauses that grow");
@@ -348,13 +356,20 @@ fn production_reaches_nothing_inside() {
     }
     let made = endpoint(&stack, &sk, "https://shop.example/hooks", &["customer.created"]);
     assert_eq!(made["development_mode"], false);
-    for inner in [receiver.url("/"), receiver.url("/").replace("http:", "https:"), "https://ip6-localhost:8443/".into()] {
-        stack.sql("gateway", &format!("UPDATE webhook_endpoints SET url = '{inner}', failures = 0, failing_since = NULL, open_until = NULL"));
+    for inner in [receiver.url("/"), receiver.url("/").replace("http:", "https:"), "https://ip6-localhost:8443/".into()]
+    {
+        stack.sql(
+            "gateway",
+            &format!(
+                "UPDATE webhook_endpoints SET url = '{inner}', failures = 0, failing_since = NULL, open_until = NULL"
+            ),
+        );
         let object = customer(&stack, &sk, "inside");
         let event = event_of(&stack, &sk, &object);
         until("it to fail", || !delivery(&stack, &sk, &event)["last_attempt"].is_null());
         let failure = delivery(&stack, &sk, &event)["last_attempt"]["failure"].clone();
-        let expected = if inner.contains("ip6") { vec!["address_refused", "connection_failed"] } else { vec!["address_refused"] };
+        let expected =
+            if inner.contains("ip6") { vec!["address_refused", "connection_failed"] } else { vec!["address_refused"] };
         assert!(expected.contains(&failure.as_str().unwrap()), "{inner}: {failure}");
     }
     assert_eq!(receiver.received().len(), 0);

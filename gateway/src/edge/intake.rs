@@ -50,13 +50,7 @@ fn route_of(path: &str) -> String {
     path.split('/').take(8).map(shown).collect::<Vec<_>>().join("/")
 }
 
-async fn admit(
-    app: &App,
-    id: RequestId,
-    asker: Asker,
-    request: Request,
-    next: Next,
-) -> (Option<Allowance>, Response) {
+async fn admit(app: &App, id: RequestId, asker: Asker, request: Request, next: Next) -> (Option<Allowance>, Response) {
     let address = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()

@@ -133,14 +133,16 @@ fn shown_method(method: &Method) -> &'static str {
 /// A path: words and ids of ours as they are, everything else, what strangers make up and what could be about a person, as a
 /// star.
 fn shown_path(path: &str) -> String {
-    let word = |segment: &str| segment.len() <= 24 && segment.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let word =
+        |segment: &str| segment.len() <= 24 && segment.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let id = |segment: &str| {
         let body = segment.split_once('_').map_or("", |(_, body)| body);
         (26..=28).contains(&body.len())
             && segment.len() <= 40
             && segment.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
-    let shown = |segment| if segment == "v1" || segment == "3d_secure" || word(segment) || id(segment) { segment } else { "*" };
+    let shown =
+        |segment| if segment == "v1" || segment == "3d_secure" || word(segment) || id(segment) { segment } else { "*" };
     let Some(rest) = path.strip_prefix('/') else { return "/*".to_owned() };
     format!("/{}", rest.split('/').take(8).map(shown).collect::<Vec<_>>().join("/"))
 }
@@ -171,7 +173,10 @@ mod tests {
     #[test]
     fn paths_hold_words_and_ids_alone() {
         let id = "pi_0123456789abcdefghjkmnpqrs";
-        assert_eq!(shown_path(&format!("/v1/payment_intents/{id}/confirm")), format!("/v1/payment_intents/{id}/confirm"));
+        assert_eq!(
+            shown_path(&format!("/v1/payment_intents/{id}/confirm")),
+            format!("/v1/payment_intents/{id}/confirm")
+        );
         assert_eq!(shown_path("/v1/customers/hanako@example.jp"), "/v1/customers/*");
         assert_eq!(shown_path("/v1/customers/Hanako"), "/v1/customers/*");
         assert_eq!(shown_path("/v1/tokens/4242424242424242"), "/v1/tokens/*");

@@ -31,8 +31,8 @@ pub async fn run(app: &App, patience: &Patience, claim: &Claimed) -> ApiResult<(
     };
     let id = event.id.to_string();
     let pending = event.pending;
-    let body = serde_json::to_string(&render::event::event(claim.tenant, event, pending))
-        .map_err(ApiError::internal)?;
+    let body =
+        serde_json::to_string(&render::event::event(claim.tenant, event, pending)).map_err(ApiError::internal)?;
     let now = clock::now();
     let secrets = secrets_of(app, claim.tenant, &endpoint, now)?;
     let signed = signatures(&secrets, &id, now.unix_timestamp(), &body);

@@ -27,7 +27,7 @@ use crate::edge::auth;
 use crate::edge::call::{self, Context};
 use crate::endpoint::read;
 use crate::endpoint::rights::Right;
-use crate::endpoint::types::Text;
+use crate::endpoint::types::{Moment, Text};
 use crate::error::{ApiError, ApiResult};
 use crate::store::events;
 
@@ -53,6 +53,8 @@ pub struct StreamEvents {
     types: Option<Vec<Text<64>>>,
     /// `evt_…`: what happened after this one, as the header `Last-Event-ID` says it too. Without it: what happens from now on.
     after: Option<Text<255>>,
+    /// A Unix time: what happens from then on.
+    since: Option<Moment>,
 }
 
 /// The streams that are open, by merchant.
@@ -106,7 +108,7 @@ async fn open(app: App, right: Right, path: RawPathParams, request: Request) -> 
     let mut follow = Follow {
         kinds: asked.types.map(|kinds| kinds.into_iter().map(Text::into_string).collect()),
         authorization: parts.headers,
-        from: clock::now(),
+        from: asked.since.map_or_else(clock::now, |since| since.0),
         sent: HashMap::new(),
         ready: VecDeque::from([Bytes::from_static(b": open\n\n")]),
         opened: Instant::now(),

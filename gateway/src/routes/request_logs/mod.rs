@@ -22,9 +22,11 @@ const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Its routes.
 pub fn routes() -> Routes {
-    Routes::of(Resource::RequestLogs)
-        .list("/v1/request_logs", "List requests of the last thirty days", list)
-        .get("/v1/request_logs/{id}", "Retrieve a request", retrieve)
+    Routes::of(Resource::RequestLogs).list("/v1/request_logs", "List requests of the last thirty days", list).get(
+        "/v1/request_logs/{id}",
+        "Retrieve a request",
+        retrieve,
+    )
 }
 
 /// Which requests.

@@ -71,7 +71,9 @@ pub(super) async fn meet(context: &Context, id: SetupIntentId, confirms: bool) -
     let setup = setup_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
     match setup {
         Some(setup) if confirms && setup.status == Status::RequiresConfirmation => Ok(None),
-        Some(setup) if confirms && setup.status == Status::RequiresPaymentMethod && setup.last_error.is_none() => Ok(None),
+        Some(setup) if confirms && setup.status == Status::RequiresPaymentMethod && setup.last_error.is_none() => {
+            Ok(None)
+        }
         Some(setup) => answer(context, &setup).await.map(Some),
         None => Ok(None),
     }

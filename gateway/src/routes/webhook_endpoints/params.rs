@@ -23,7 +23,8 @@ impl<'de> Deserialize<'de> for EnabledEvent {
         if &*word == "*" {
             return Ok(Self("*"));
         }
-        let kind = Kind::parse(&word).ok_or_else(|| refuse("a kind of events such as payment_intent.succeeded, or *"))?;
+        let kind =
+            Kind::parse(&word).ok_or_else(|| refuse("a kind of events such as payment_intent.succeeded, or *"))?;
         Ok(Self(kind.as_str()))
     }
 }
