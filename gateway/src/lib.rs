@@ -31,3 +31,4 @@ pub mod store;
 pub mod three_d_secure;
 pub mod vault_client;
 pub mod vault_nodes;
+pub mod webhooks;

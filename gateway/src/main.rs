@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use kura_gateway::app::App;
 use kura_gateway::config::Config;
+use kura_gateway::edge::request_log;
 use kura_gateway::secret::Secrets;
 use kura_gateway::store::MIGRATIONS;
 use kura_gateway::store::db::Db;
-use kura_gateway::{merchants, recovery};
+use kura_gateway::{merchants, recovery, webhooks};
 use kura_platform::database::DatabaseConfig;
 use kura_platform::health::Health;
 use kura_platform::{config, harden, serve, telemetry};
@@ -69,6 +70,7 @@ fn try_main() -> Result<(), Failure> {
     let cli = Cli::parse();
     telemetry::init("gateway");
     let config: Config = config::load(&cli.config)?;
+    config.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
@@ -96,6 +98,11 @@ async fn run(config: Config) -> Result<(), Failure> {
     workers.spawn(recovery::authentications(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::setups(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::tidy(app.clone()));
+    workers.spawn(request_log::run(app.clone()));
+    workers.spawn(webhooks::worker::run(app.clone(), config.webhooks.clone()));
+    if app.webhooks_reach_loopback() {
+        tracing::warn!("DEVELOPMENT MODE: webhooks may go to this machine itself, over http (webhooks.development)");
+    }
     health.set_ready(true);
     tracing::info!(public = %config.public_listener, control = %config.control_plane, "ready");
     let serving = async {

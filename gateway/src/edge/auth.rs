@@ -29,6 +29,7 @@ const MAX_REMEMBERED: usize = 10_000;
 pub struct AuthenticatedMerchant {
     tenant: Tenant,
     key: Arc<KeyRow>,
+    hint: Arc<str>,
     publishable: Option<Arc<str>>,
 }
 
@@ -42,6 +43,11 @@ impl AuthenticatedMerchant {
     /// Whose data it may touch, in which mode.
     pub fn tenant(&self) -> Tenant {
         self.tenant
+    }
+
+    /// The key's prefix and last four letters.
+    pub fn key_hint(&self) -> &str {
+        &self.hint
     }
 
     /// With which kind of key.
@@ -105,6 +111,7 @@ pub async fn authenticate(app: &App, headers: &HeaderMap) -> ApiResult<Authentic
     let row = look_up(app, &key).await?.ok_or_else(|| invalid(&presented))?;
     Ok(AuthenticatedMerchant {
         tenant: Tenant::new(row.merchant, row.livemode),
+        hint: key.hint().into(),
         publishable: key.publishable_text().map(Arc::from),
         key: row,
     })

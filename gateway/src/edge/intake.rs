@@ -9,10 +9,12 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
+use kura_platform::clock;
 use kura_wire::ids::RequestId;
 
 use super::body::MAX_BODY_LEN;
 use super::limits::Allowance;
+use super::request_log::{Asker, Asking};
 use super::{envelope, pan_guard};
 use crate::app::App;
 use crate::codes::Code;
@@ -30,11 +32,14 @@ pub async fn run(State(app): State<App>, request: Request, next: Next) -> Respon
     let asked = envelope::Asked::of(id, request.headers());
     let method = request.method().clone();
     let route = route_of(request.uri().path());
-    let (allowance, response) = admit(&app, id, request, next).await;
-    let status = response.status().as_u16();
-    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(request_id = %id, %method, route, status, ms, "request");
-    envelope::dress(&app, &asked, allowance, response)
+    let asking = Asking::of(id, clock::now(), method.clone(), request.uri().path(), request.headers());
+    let (allowance, response) = admit(&app, id, asking.asker(), request, next).await;
+    let (status, took) = (response.status(), began.elapsed());
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(request_id = %id, %method, route, status = status.as_u16(), ms, "request");
+    let code = response.extensions().get::<ApiError>().map(ApiError::code);
+    let logged = asking.ended(&app, status, code, took).await;
+    envelope::dress(&app, &asked, logged, allowance, response)
 }
 
 /// The path for the log: words of ours as they are, everything else (ids, and what strangers make up) as a star.
@@ -45,7 +50,7 @@ fn route_of(path: &str) -> String {
     path.split('/').take(8).map(shown).collect::<Vec<_>>().join("/")
 }
 
-async fn admit(app: &App, id: RequestId, request: Request, next: Next) -> (Option<Allowance>, Response) {
+async fn admit(app: &App, id: RequestId, asker: Asker, request: Request, next: Next) -> (Option<Allowance>, Response) {
     let address = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
@@ -64,6 +69,7 @@ async fn admit(app: &App, id: RequestId, request: Request, next: Next) -> (Optio
         // Not before: whoever sends slowly must not hold a place that others could use.
         let _place = app.limits.enter()?;
         request.extensions_mut().insert(id);
+        request.extensions_mut().insert(asker);
         Ok::<_, ApiError>(next.run(request).await)
     };
     (allowance, passed.await.unwrap_or_else(IntoResponse::into_response))
