@@ -21,6 +21,7 @@ pub mod payers;
 pub mod payment_intents;
 pub mod refunds;
 pub mod setup_intents;
+pub mod signals;
 pub mod timeline;
 pub mod transfers;
 
