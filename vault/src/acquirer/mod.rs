@@ -4,4 +4,4 @@ mod connection;
 mod messages;
 
 pub use connection::{Acquirer, Reply};
-pub use messages::{Answer, authorization, capture, inquiry, refund, reversal_advice, void};
+pub use messages::{Answer, authorization, capture, inquiry, merchant_code, refund, reversal_advice, void};

@@ -195,6 +195,7 @@ impl Vault {
             node: self.node_number(),
             kind: kind_of(request).to_owned(),
             card_id: Some(Uuid::from_bytes(request.token.record)),
+            payer_id: None,
             original_id: None,
             network_reference: request.network_reference.clone(),
             stan: draw_stan(),

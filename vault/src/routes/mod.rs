@@ -2,6 +2,7 @@
 
 pub mod control_plane;
 pub mod data_plane;
+mod deposits;
 mod persons;
 
 use axum::Json;

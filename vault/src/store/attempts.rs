@@ -17,10 +17,12 @@ pub struct AttemptRow {
     pub livemode: bool,
     /// The node that works on it.
     pub node: i16,
-    /// `authorize`, `purchase`, `capture`, `void`, `refund`, `tombstone`.
+    /// `authorize`, `purchase`, `capture`, `void`, `refund`, `tombstone`; `konbini`, `payeasy`, `emoney`, `give_back`.
     pub kind: String,
     /// The card; none for a tombstone.
     pub card_id: Option<Uuid>,
+    /// Who pays without a card.
+    pub payer_id: Option<Uuid>,
     /// The attempt that this one follows.
     pub original_id: Option<Uuid>,
     /// Field 37.
@@ -80,12 +82,13 @@ pub async fn insert_new(connection: &mut PgConnection, rows: &[&AttemptRow]) -> 
     let created: Vec<OffsetDateTime> = rows.iter().map(|row| row.created_at).collect();
     let outcomes: Vec<Option<String>> = rows.iter().map(|row| row.outcome.clone()).collect();
     let nodes: Vec<i16> = rows.iter().map(|row| row.node).collect();
+    let payers: Vec<Option<Uuid>> = rows.iter().map(|row| row.payer_id).collect();
     sqlx::query_scalar!(
         "/* vault attempts::insert_new */
          INSERT INTO attempts (id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor,
-             currency, created_at, outcome, node)
+             currency, created_at, outcome, node, payer_id)
          SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::boolean[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
-             $8::integer[], $9::bigint[], $10::text[], $11::timestamptz[], $12::text[], $13::smallint[])
+             $8::integer[], $9::bigint[], $10::text[], $11::timestamptz[], $12::text[], $13::smallint[], $14::uuid[])
          ON CONFLICT (id) DO NOTHING RETURNING id",
         &ids,
         &merchants,
@@ -99,7 +102,8 @@ pub async fn insert_new(connection: &mut PgConnection, rows: &[&AttemptRow]) -> 
         &currencies,
         &created,
         &outcomes as &[Option<String>],
-        &nodes
+        &nodes,
+        &payers as &[Option<Uuid>]
     )
     .fetch_all(connection)
     .await
@@ -173,7 +177,7 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<AttemptRow>, StoreEr
         AttemptRow,
         "/* vault attempts::find */
          SELECT id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor, currency,
-             created_at, outcome, approval_code, response_code, cvc_check, node, reversing
+             created_at, outcome, approval_code, response_code, cvc_check, node, reversing, payer_id
          FROM attempts WHERE id = $1",
         id
     )

@@ -5,7 +5,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::cards::{Behaviour, CardFacts, TEST_CARDS};
-use crate::journal::Kept;
+use crate::journal::Kept as _;
 use crate::request::{FollowUp, Money, Payment, Request};
 
 const VISA: &str = "4242424242424242";
@@ -411,8 +411,8 @@ fn foreign_changes_are_refused() {
     assert_eq!(kept.books.apply(&change), Err(Inconsistent::Twice(reference("1"))));
     let Change::Booked(booked) = change else { unreachable!() };
     let orphan = Booked {
-        reference: entry::ReferenceText(reference("2")),
-        original_reference: Some(entry::ReferenceText(reference("3"))),
+        reference: ReferenceText(reference("2")),
+        original_reference: Some(ReferenceText(reference("3"))),
         kind: Kind::Refund,
         ..booked
     };
