@@ -21,10 +21,12 @@ use crate::edge::auth::KeyCache;
 use crate::edge::limits::Limits;
 use crate::edge::request_log::RequestLogs;
 use crate::error::ApiError;
+use crate::keys::KeyUses;
 use crate::routes;
 use crate::routes::checkout::sealing_keys::SealingKeyCaches;
 use crate::routes::events::stream::Streams;
 use crate::secret::Secrets;
+use crate::signals::Signals;
 use crate::store::db::Db;
 use crate::vault_client::VaultClient;
 use crate::webhooks::address::Reach;
@@ -64,8 +66,14 @@ pub struct Inner {
     pub secrets: Secrets,
     /// With what networks sign.
     pub notice_secrets: BTreeMap<Network, Secret>,
+    /// Proxies of our own before us.
+    pub trusted_proxies: u8,
     /// API keys seen within the last second.
     pub keys: KeyCache,
+    /// When they were last used.
+    pub key_uses: KeyUses,
+    /// What is to be looked at by people.
+    pub signals: Signals,
     /// The vault's sealing keys, for some seconds.
     pub sealing_keys: SealingKeyCaches,
     /// Rate limits and the limit on requests at once.
@@ -112,7 +120,10 @@ impl App {
                 .iter()
                 .map(|(network, path)| Ok((*network, Secret::read(path)?)))
                 .collect::<Result<_, SignatureError>>()?,
+            trusted_proxies: config.trusted_proxies,
             keys: KeyCache::default(),
+            key_uses: KeyUses::default(),
+            signals: Signals::default(),
             sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&config.rate_limits),
             instance: Uuid::from_bytes(kura_platform::random::time_ordered()),
@@ -195,7 +206,10 @@ pub(crate) mod tests {
             vault: VaultClient::unreachable(),
             secrets: crate::secret::for_tests(),
             notice_secrets: BTreeMap::new(),
+            trusted_proxies: 0,
             keys: KeyCache::default(),
+            key_uses: KeyUses::default(),
+            signals: Signals::default(),
             sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&limits),
             instance: Uuid::from_bytes([1; 16]),

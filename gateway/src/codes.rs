@@ -80,6 +80,15 @@ codes! {
     ApiKeyInvalid "api_key_invalid" Authentication 401
         "Invalid API key provided."
         "Copy the key again, whole; keys end in a checksum, so a missing letter is always noticed. A revoked key stops working within a second.";
+    ApiKeyExpired "api_key_expired" Authentication 401
+        "The API key provided has expired or was revoked."
+        "Use the key that took its place.";
+    AddressNotAllowed "address_not_allowed" Authentication 403
+        "This API key can't be used from this address."
+        "Add the address to those that the key allows, or send from one of them.";
+    MorePermissionsRequired "more_permissions_required" Authentication 403
+        "The restricted key does not have the right that this request needs."
+        "Give the key the right that the message names, or use another key.";
     SecretKeyRequired "secret_key_required" Authentication 403
         "This API call cannot be made with a publishable API key. Use a secret API key, on your server."
         "Publishable keys can only make tokens.";

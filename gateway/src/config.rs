@@ -20,6 +20,10 @@ pub struct Config {
     pub environment: Environment,
     /// Where merchants and shoppers connect.
     pub public_listener: SocketAddr,
+    /// How many proxies of our own stand before it, each of which appends the address that it was reached from to
+    /// `X-Forwarded-For`. Without any, that header is nobody's word.
+    #[serde(default)]
+    pub trusted_proxies: u8,
     /// How they name it, such as `https://api.example`. Its origin is the one that the card fields live on.
     pub public_url: Url,
     /// Where the console connects, over mutual TLS.

@@ -19,9 +19,11 @@ use crate::error::ApiResult;
 use crate::events::{self, Cause};
 use crate::money_path::{self, Ending, given_back, settle, tell_processing};
 use crate::routes::setup_intents::flow;
+use crate::signals;
 use crate::store::attempts::{self, Claimed, Kind, State};
 use crate::store::{
-    Tenant, authentications, cards, events as event_rows, idempotency, request_logs, setup_intents, webhook_deliveries,
+    Tenant, authentications, cards, events as event_rows, idempotency, request_logs, setup_intents,
+    signals as signal_rows, webhook_deliveries,
 };
 use crate::three_d_secure;
 
@@ -168,6 +170,7 @@ pub async fn tidy(app: App) {
         app.limits.forget_idle();
         let work = app.db.work();
         say("idempotency rows", idempotency::forget_older(work, clock::now() - KEPT_FOR).await);
+        say("signals", signal_rows::forget_older(work, clock::now() - signals::KEPT_FOR).await);
         say("events", event_rows::forget_older(work, events::kept_since()).await);
         say("webhooks' deliveries", webhook_deliveries::forget_older(work, events::kept_since()).await);
         forget_requests(work).await;

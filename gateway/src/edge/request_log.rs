@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::auth::{self, AuthenticatedMerchant};
 use crate::app::App;
 use crate::codes::Code;
+use crate::signals::Place;
 use crate::store::Tenant;
 use crate::store::request_logs::{self, RequestLog};
 
@@ -93,12 +94,12 @@ impl Asking {
 
     /// It ended like this. Says whether it is on record: what was refused before its key was looked at is, if the key is one;
     /// what there was too much of is not, for then there would be too much of this too.
-    pub async fn ended(self, app: &App, status: StatusCode, code: Option<Code>, took: Duration) -> bool {
+    pub async fn ended(self, app: &App, place: &Place, status: StatusCode, code: Option<Code>, took: Duration) -> bool {
         let unknown = self.asker.known().is_none();
         let in_vain =
             matches!(code, Some(Code::RateLimit | Code::Overloaded | Code::ApiKeyInvalid | Code::ApiKeyMissing));
         if unknown && status.is_client_error() && !in_vain && self.headers.contains_key("authorization") {
-            if let Ok(merchant) = auth::authenticate(app, &self.headers).await {
+            if let Ok(merchant) = auth::authenticate(app, &self.headers, place).await {
                 self.asker.is(&merchant);
             }
         }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Operation;
 use super::list::Sent as ListSent;
-use super::rights::KeyRule;
+use super::rights::{KeyRule, right_word};
 
 /// The document.
 pub fn document(public_url: &str, operations: &[Operation]) -> Value {
@@ -54,6 +54,8 @@ fn describe(operation: &Operation, taken: &mut SchemaGenerator, given: &mut Sche
         "operationId": operation_id(operation),
         "summary": operation.summary,
         "tags": [operation.right.resource.title()],
+        // What a restricted key needs.
+        "x-kura-right": right_word(operation.right.resource, operation.right.access),
         "responses": {
             "200": {
                 "description": "Done.",

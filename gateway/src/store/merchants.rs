@@ -31,3 +31,12 @@ pub(crate) async fn find_name(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<St
         .fetch_one(conn)
         .await
 }
+
+/// Whether there is this merchant.
+pub(crate) async fn exists(conn: Conn<'_>, id: MerchantId) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!(
+        "/* gateway merchants::exists */ SELECT id FROM merchants WHERE id = $1",
+        uuid(id.as_bytes()),
+    );
+    Ok(found.fetch_optional(conn).await?.is_some())
+}

@@ -22,6 +22,7 @@ pub mod payment_intents;
 pub mod refunds;
 pub mod request_logs;
 pub mod setup_intents;
+pub mod signals;
 pub mod timeline;
 pub mod transfers;
 pub mod webhook_deliveries;

@@ -173,7 +173,8 @@ impl Follow {
     }
 
     async fn may_go_on(&self) -> bool {
-        auth::authenticate(&self.context.app, &self.authorization).await.is_ok()
+        let Some(place) = &self.context.place else { return false };
+        auth::authenticate(&self.context.app, &self.authorization, place).await.is_ok()
     }
 
     async fn look(&mut self) -> ApiResult<()> {
