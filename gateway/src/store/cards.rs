@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Listed, Page, Tenant, object, page_of, uuid};
 
 /// A card.
 #[derive(Debug, Clone)]
@@ -144,14 +144,22 @@ pub(crate) async fn insert_with(
     Ok(())
 }
 
+macro_rules! select {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $head + "SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
+                customer_id, metadata, created_at, charged_at FROM cards " $(+ $tail)+,
+            $($argument),*
+        )
+    };
+}
+
 /// The merchant's card of this record.
 pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, record: [u8; 16]) -> sqlx::Result<Option<Card>> {
-    let row = sqlx::query_as!(
-        Row,
-        "/* gateway cards::find */
-         SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
-             customer_id, metadata, created_at, charged_at
-         FROM cards WHERE merchant_id = $1 AND record = $2 AND livemode = $3",
+    let row = select!(
+        "/* gateway cards::find */ ",
+        "WHERE merchant_id = $1 AND record = $2 AND livemode = $3",
         tenant.id(),
         uuid(&record),
         tenant.livemode,
@@ -167,12 +175,9 @@ pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, records: &[[u8; 16
         return Ok(Vec::new());
     }
     let records: Vec<Uuid> = records.iter().map(uuid).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        "/* gateway cards::find_many */
-         SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
-             customer_id, metadata, created_at, charged_at
-         FROM cards WHERE merchant_id = $1 AND livemode = $2 AND record = ANY($3)",
+    let rows = select!(
+        "/* gateway cards::find_many */ ",
+        "WHERE merchant_id = $1 AND livemode = $2 AND record = ANY($3)",
         tenant.id(),
         tenant.livemode,
         &records,
@@ -189,33 +194,10 @@ pub(crate) async fn list(
     customer: CustomerId,
     page: &Page,
 ) -> sqlx::Result<Listed<Card>> {
-    let (after_at, after_id) = page.after_parts();
-    let (before_at, before_id) = page.before_parts();
-    let rows = sqlx::query_as!(
-        Row,
-        "/* gateway cards::list */
-         SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
-             customer_id, metadata, created_at, charged_at
-         FROM cards
-         WHERE merchant_id = $1 AND livemode = $2 AND customer_id = $3
-           AND ($4::timestamptz IS NULL OR (created_at, record) < ($4, $5::uuid))
-           AND ($6::timestamptz IS NULL OR (created_at, record) > ($6, $7::uuid))
-         ORDER BY CASE WHEN $8 THEN created_at END ASC, CASE WHEN $8 THEN record END ASC, created_at DESC, record DESC
-         LIMIT $9",
-        tenant.id(),
-        tenant.livemode,
-        uuid(customer.as_bytes()),
-        after_at,
-        after_id,
-        before_at,
-        before_id,
-        page.ascending(),
-        page.fetch(),
-    )
-    .fetch_all(conn)
-    .await?;
-    let cards = rows.into_iter().map(Card::try_from).collect::<sqlx::Result<Vec<_>>>()?;
-    Ok(page.close(cards))
+    let customer = uuid(customer.as_bytes());
+    let rows =
+        page_of!(select, "/* gateway cards::list */ ", "record", "AND customer_id = $7", conn, tenant, page, customer,);
+    Ok(page.close(rows.into_iter().map(Card::try_from).collect::<sqlx::Result<Vec<_>>>()?))
 }
 
 /// Its `tok_` was turned into a `pm_`.
