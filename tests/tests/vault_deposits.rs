@@ -10,7 +10,7 @@ use kura_tests::search::{self, Needle};
 use kura_tests::{Options, Stack, VaultPeer, block_on};
 use kura_wire::deposit as wire;
 use kura_wire::ids::{AttemptId, PayerId};
-use kura_wire::payer;
+use kura_wire::{payer, settlement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -353,6 +353,65 @@ fn openings_have_a_budget() {
     let beyond = Deposit::new(&peer, "emoney", 1200);
     assert_eq!(peer.post(wire::PATH_REQUEST, &beyond.body(&peer)).1["code"], "purpose_frozen");
     assert_eq!(beyond.openings(&stack), "");
+}
+
+/// All rows of today's settlement, page after page.
+fn settlement(peer: &VaultPeer, network: &str) -> Vec<Value> {
+    let (mut rows, mut after) = (Vec::new(), 0);
+    loop {
+        let body =
+            json!({ "livemode": false, "network": network, "day": clock::now().date().to_string(), "after": after });
+        let (status, page) = peer.post(settlement::PATH_SETTLEMENT, &body);
+        assert_eq!(status, 200, "{page}");
+        rows.extend(page["rows"].as_array().unwrap().iter().cloned());
+        after = rows.last().map_or(0, |row| row["sequence"].as_u64().unwrap());
+        if page["has_more"] == false {
+            return rows;
+        }
+    }
+}
+
+/// A day's settlement at the vault is what the network's own journal has: of cards and of deposits.
+#[test]
+fn settlements_are_what_the_networks_have() {
+    let stack = Stack::start(Options::default());
+    let peer = peer(&stack);
+    let card = peer.test_card("visa");
+    let (paid, reference) = VaultPeer::attempt();
+    assert_eq!(peer.authorize(&card, paid, &reference).1["outcome"], "approved");
+    assert_eq!(peer.authorize(&peer.test_card("chargeDeclined"), VaultPeer::attempt().0, "DECLINED0001").0, 200);
+    let (back, back_reference) = VaultPeer::attempt();
+    let refund = json!({ "context": peer.context(), "attempt": back, "network_reference": back_reference,
+        "original": paid, "money": { "amount_minor": 400, "currency": "JPY" } });
+    assert_eq!(peer.post(kura_wire::vault::PATH_REFUND, &refund).1["outcome"], "approved");
+    let shown = |rows: Vec<Value>| -> Vec<Value> {
+        rows.iter().map(|row| json!([row["kind"], row["network_reference"], row["original"], row["money"]])).collect()
+    };
+    let yen = |amount: u64| json!({ "amount_minor": amount, "currency": "JPY" });
+    assert_eq!(
+        shown(settlement(&peer, "card")),
+        [json!(["payment", reference, null, yen(1500)]), json!(["refund", back_reference, reference, yen(400)])]
+    );
+    let books = stack.get(&format!("{}/acquirer/totals", stack.run().networks)).json();
+    assert_eq!((&books["jpy"]["captured"], &books["jpy"]["refunded"]), (&json!(1500), &json!(400)));
+    for method in ["konbini", "payeasy", "emoney"] {
+        let deposit = Deposit::new(&peer, method, 1200);
+        deposit.request(&peer);
+        Deposit::new(&peer, method, 1300).request(&peer);
+        deposit.act(&stack, "pay", &json!({}));
+        let back = VaultPeer::attempt();
+        deposit.give_back(&peer, &back, 200);
+        assert_eq!(
+            shown(settlement(&peer, method)),
+            [
+                json!(["payment", deposit.reference, null, yen(1200)]),
+                json!(["refund", back.1, deposit.reference, yen(200)])
+            ],
+            "{method}"
+        );
+    }
+    let live = json!({ "livemode": true, "network": "card", "day": "2026-11-25" });
+    assert_eq!(peer.post(settlement::PATH_SETTLEMENT, &live).1["code"], "network_not_configured");
 }
 
 /// Killed while a request is under way, vault or network, it is there once afterwards; and while the network is away nothing is
