@@ -53,6 +53,11 @@ kinds! {
     PaymentMethodAttached "payment_method.attached";
     PaymentMethodDetached "payment_method.detached";
     PaymentMethodUpdated "payment_method.updated";
+    PriceCreated "price.created";
+    PriceUpdated "price.updated";
+    ProductCreated "product.created";
+    ProductDeleted "product.deleted";
+    ProductUpdated "product.updated";
     RefundCreated "refund.created";
     RefundFailed "refund.failed";
     RefundUpdated "refund.updated";

@@ -5,6 +5,7 @@ pub mod charge;
 pub mod customer;
 pub mod event;
 pub mod payment_intent;
+pub mod product;
 pub mod refund;
 pub mod setup_intent;
 

@@ -9,6 +9,8 @@ pub mod objects;
 pub mod pages;
 pub mod payment_intents;
 pub mod payment_methods;
+pub mod prices;
+pub mod products;
 pub mod refunds;
 pub mod setup_intents;
 pub mod shopper;
@@ -34,6 +36,8 @@ pub fn api() -> Routes {
         .and(charges::routes())
         .and(refunds::routes())
         .and(events::routes())
+        .and(products::routes())
+        .and(prices::routes())
 }
 
 /// Everything that the public listener serves, behind the edge.

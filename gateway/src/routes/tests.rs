@@ -49,6 +49,15 @@ const API: &[(&str, &str)] = &[
     ("POST", "/v1/setup_intents/seti_1/confirm"),
     ("POST", "/v1/setup_intents/seti_1/cancel"),
     ("GET", "/v1/events/evt_1"),
+    ("POST", "/v1/products"),
+    ("GET", "/v1/products"),
+    ("GET", "/v1/products/prod_1"),
+    ("POST", "/v1/products/prod_1"),
+    ("DELETE", "/v1/products/prod_1"),
+    ("POST", "/v1/prices"),
+    ("GET", "/v1/prices"),
+    ("GET", "/v1/prices/price_1"),
+    ("POST", "/v1/prices/price_1"),
 ];
 const PAGES: &[&str] = &[
     "/",

@@ -15,6 +15,8 @@ pub mod events;
 pub mod idempotency;
 pub mod merchants;
 pub mod payment_intents;
+pub mod prices;
+pub mod products;
 pub mod refunds;
 pub mod setup_intents;
 pub mod timeline;
