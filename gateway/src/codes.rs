@@ -212,6 +212,15 @@ codes! {
     AuthenticationFailed "payment_intent_authentication_failure" Card 402
         "The payment was not authenticated by the card's issuer. Nothing was charged."
         "Ask the shopper to try again, or for another card.";
+    AttemptExpired "payment_intent_payment_attempt_expired" InvalidRequest 400
+        "The time to pay is over. Nothing was charged."
+        "Confirm the payment again, with a payment method; the shopper gets new numbers.";
+    ProviderDecline "payment_method_provider_decline" Card 402
+        "The payment was refused by the shopper or the wallet. Nothing was charged."
+        "Ask the shopper to try again, or for another way to pay.";
+    IncompatibleMethod "payment_intent_incompatible_payment_method" InvalidRequest 400
+        "The payment can't be made with this kind of payment method."
+        "See `payment_method_types` of the payment, and what the kind of payment method allows: deposits are in yen, captured at once, by a shopper who is there, and not kept.";
     IdempotencyKeyReused "idempotency_key_reused" Idempotency 400
         "This Idempotency-Key was first used with other parameters, or for another endpoint. Use a new key for a new request."
         "Keys are remembered for 24 hours.";

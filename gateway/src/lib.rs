@@ -15,6 +15,7 @@ pub mod app;
 pub mod codes;
 pub mod config;
 pub mod domain;
+pub mod deposits;
 pub mod edge;
 pub mod endpoint;
 pub mod error;

@@ -28,6 +28,7 @@ use crate::routes::payment_intents::render_in;
 use crate::routes::setup_intents::flow;
 use crate::store::attempts::{Attempt, Kind, State as AttemptState};
 use crate::store::authentications::{self, Authentication, Owner, State};
+use crate::store::methods::{Method, MethodRef};
 use crate::store::payment_intents::{self, Intent, LastError, ThreeDSecure};
 use crate::store::timeline::{self, Entry};
 use crate::store::{Tenant, cards};
@@ -133,11 +134,7 @@ async fn look_for_setup(context: &Context, authentication: &Authentication) -> A
     flow::go_on(context, setup).await.map(drop)
 }
 
-async fn look_for_payment(
-    context: &Context,
-    authentication: &Authentication,
-    id: PaymentIntentId,
-) -> ApiResult<Gone> {
+async fn look_for_payment(context: &Context, authentication: &Authentication, id: PaymentIntentId) -> ApiResult<Gone> {
     let intent = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
     let intent = intent.ok_or_else(|| ApiError::internal("an authentication without its payment"))?;
     let ask = FindAuthentication { context: context.vault_context(), authentication: authentication.id };
@@ -175,9 +172,7 @@ async fn go_on(
         Ok(wire::Authentication::Ended(end)) => ended(context, authentication, &end).await?,
         Ok(wire::Authentication::Unknown) => Next::Waits(Box::new(intent)),
         // The directory can't be asked: the payment goes on without its word.
-        Err(failure) if is_about_the_directory(&failure) => {
-            ended(context, authentication, &not_found_out()).await?
-        }
+        Err(failure) if is_about_the_directory(&failure) => ended(context, authentication, &not_found_out()).await?,
         Err(failure) if failure.surely_unsent() => {
             not_asked(context, authentication).await?;
             return Err(failure.into());
@@ -198,10 +193,7 @@ async fn go_on(
 
 /// Nobody answers for the issuer: what is asked goes on without its word.
 pub const fn is_about_the_directory(failure: &VaultFailure) -> bool {
-    matches!(
-        failure,
-        VaultFailure::Refused(VaultErrorCode::NetworkNotConfigured | VaultErrorCode::NetworkUnavailable)
-    )
+    matches!(failure, VaultFailure::Refused(VaultErrorCode::NetworkNotConfigured | VaultErrorCode::NetworkUnavailable))
 }
 
 /// The end of an authentication that nobody answered.
@@ -289,13 +281,13 @@ async fn ended(context: &Context, authentication: &Authentication, end: &Authent
                 code: Code::AuthenticationFailed.as_str().to_owned(),
                 decline_code: None,
                 charge: None,
-                record: authentication.card.record,
+                method: MethodRef::Card(authentication.card.record),
             }),
             ..intent
         };
         payment_intents::update(&mut tx, tenant, &intent).await?;
         timeline::append(&mut tx, tenant, intent.id, context.cause().request, at, &[said]).await?;
-        let shown = payment_intent(tenant, &intent, Some(&card), None);
+        let shown = payment_intent(tenant, &intent, Some(&Method::Card(card.clone())), None);
         let told = Happened::to(&shown, events::Kind::PaymentIntentPaymentFailed)?;
         events::tell(&mut tx, &context.cause(), at, [told]).await?;
         tx.commit().await?;
@@ -327,7 +319,7 @@ fn attempt_after(context: &Context, authentication: &Authentication, intent: &In
         network_reference: ids.network_reference,
         amount_minor: intent.progress.amount,
         currency: intent.currency.clone(),
-        record: authentication.card.record,
+        method: MethodRef::Card(authentication.card.record),
         capture: intent.progress.capture_method == CaptureMethod::Automatic,
         authentication: Some(authentication.id),
         off_session: false,

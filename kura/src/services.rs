@@ -68,9 +68,13 @@ pub(crate) enum KeyProvider {
 pub(crate) fn networks(state: &State, ports: &Ports) -> Value {
     json!({
         "iso8583_listener": local(ports.acquirer),
+        "services_listener": local(ports.services),
         "http_listener": local(ports.networks),
+        "public_url": url(ports.networks),
         "books": state.path("networks/books.jsonl"),
+        "journals": state.path("networks"),
         "tls": tls(&state.path("networks/tls")),
+        "services_tls": tls(&state.path("networks/services-tls")),
     })
 }
 
@@ -106,6 +110,12 @@ pub(crate) fn vault(
         "acquirer": { "test": {
             "address": local(ports.acquirer),
             "server_name": "acquirer.networks.example",
+            "response_timeout_ms": 5000,
+            "tls": tls(&state.path("vault/acquirer-tls")),
+        } },
+        "services": { "test": {
+            "address": local(ports.services),
+            "server_name": "services.networks.example",
             "response_timeout_ms": 5000,
             "tls": tls(&state.path("vault/acquirer-tls")),
         } },

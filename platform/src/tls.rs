@@ -175,12 +175,25 @@ impl TlsConfig {
     /// # Errors
     /// [`TlsError`] for files that are missing or don't fit together.
     pub fn http_client<Z: Zone>(&self, address: SocketAddr, timeout: Duration) -> Result<reqwest::Client, TlsError> {
+        self.http_client_named(Z::NAME, address, timeout)
+    }
+
+    /// The same, for a peer outside the zones.
+    ///
+    /// # Errors
+    /// [`TlsError`] for files that are missing or don't fit together.
+    pub fn http_client_named(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        timeout: Duration,
+    ) -> Result<reqwest::Client, TlsError> {
         let mut config = self.client_config()?;
         // Without this reqwest silently speaks HTTP/1.1.
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(reqwest::Client::builder()
             .tls_backend_preconfigured(config)
-            .resolve(Z::NAME, address)
+            .resolve(name, address)
             .timeout(timeout)
             .connect_timeout(Duration::from_secs(3))
             .no_proxy()

@@ -380,7 +380,8 @@ fn one_node_does_not_take_back_what_the_other_is_at() {
         let asking = scope.spawn(|| nodes[1].authorize(&approved, attempt, &reference));
         // What another node writes down before it tells the network to take it back; then it died.
         let id = attempt.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let took = format!("UPDATE attempts SET reversing = true WHERE id = '{id}' AND outcome IS NULL RETURNING 'took'");
+        let took =
+            format!("UPDATE attempts SET reversing = true WHERE id = '{id}' AND outcome IS NULL RETURNING 'took'");
         wait_until("the attempt to be on record", || stack.sql("vault", &took).contains("took"));
         stack.hold_still("networks", false);
         asking.join().unwrap()

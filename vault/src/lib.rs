@@ -16,6 +16,7 @@ pub mod crypto;
 pub mod custody;
 pub mod cvc_store;
 pub mod domain;
+pub mod egress;
 pub mod guard;
 pub mod import;
 pub mod inventory;

@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod calendar;
+pub mod deposit;
 pub mod mask;
 pub mod payment_intent;
 pub mod setup_intent;

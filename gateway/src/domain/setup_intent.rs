@@ -54,14 +54,18 @@ impl Status {
     pub const fn after(self, event: Event) -> Option<Self> {
         Some(match (self, event) {
             (Self::RequiresPaymentMethod | Self::RequiresConfirmation, Event::NameCard) => Self::RequiresConfirmation,
-            (Self::RequiresConfirmation, Event::Confirm) | (Self::RequiresAction, Event::Authenticated) => Self::Processing,
+            (Self::RequiresConfirmation, Event::Confirm) | (Self::RequiresAction, Event::Authenticated) => {
+                Self::Processing
+            }
             (Self::Processing, Event::Challenged) => Self::RequiresAction,
             // Between two questions: the issuer's answer, and the network's.
             (Self::Processing, Event::Authenticated | Event::StepUp) => Self::Processing,
             (Self::Processing, Event::Approved) => Self::Succeeded,
             (Self::Processing | Self::RequiresAction, Event::Refused) => Self::RequiresPaymentMethod,
             (Self::Processing, Event::NotAsked) => Self::RequiresConfirmation,
-            (Self::RequiresPaymentMethod | Self::RequiresConfirmation | Self::RequiresAction, Event::Cancel) => Self::Canceled,
+            (Self::RequiresPaymentMethod | Self::RequiresConfirmation | Self::RequiresAction, Event::Cancel) => {
+                Self::Canceled
+            }
             (
                 _,
                 Event::NameCard

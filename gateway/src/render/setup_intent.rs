@@ -99,7 +99,12 @@ pub struct LastSetupError {
 }
 
 /// A SetupIntent, with the card that it names or that was refused, and what the shopper is to do.
-pub fn setup_intent(tenant: Tenant, setup: &Setup, card: Option<&Card>, next_action: Option<NextAction>) -> SetupIntent {
+pub fn setup_intent(
+    tenant: Tenant,
+    setup: &Setup,
+    card: Option<&Card>,
+    next_action: Option<NextAction>,
+) -> SetupIntent {
     SetupIntent {
         id: setup.id.to_string(),
         object: SetupWord::default(),

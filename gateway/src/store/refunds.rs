@@ -28,6 +28,8 @@ pub struct Refund {
     pub failure_reason: Option<String>,
     /// The merchant's data.
     pub metadata: Map<String, Value>,
+    /// Where it goes back to: `card`, `konbini`, …
+    pub method: String,
     /// What the network knows it by.
     pub network_reference: String,
     /// When it was made.
@@ -44,6 +46,7 @@ struct Row {
     reason: Option<String>,
     failure_reason: Option<String>,
     metadata: Value,
+    method: String,
     network_reference: String,
     created_at: OffsetDateTime,
 }
@@ -60,6 +63,7 @@ impl From<Row> for Refund {
             reason: row.reason,
             failure_reason: row.failure_reason,
             metadata: object(row.metadata),
+            method: row.method,
             network_reference: row.network_reference,
             created_at: row.created_at,
         }
@@ -71,7 +75,7 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, payment_intent_id, charge_id, status, amount_minor, currency, reason, failure_reason,
-                metadata, network_reference, created_at FROM refunds " + $tail,
+                metadata, method, network_reference, created_at FROM refunds " + $tail,
             $($argument),*
         )
     };
@@ -82,8 +86,8 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, refund: &Refund) -> s
     sqlx::query!(
         "/* gateway refunds::insert */
          INSERT INTO refunds (merchant_id, id, livemode, payment_intent_id, charge_id, status, amount_minor, currency,
-             reason, metadata, network_reference, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             reason, metadata, network_reference, created_at, method)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         tenant.id(),
         uuid(refund.id.as_bytes()),
         tenant.livemode,
@@ -96,6 +100,7 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, refund: &Refund) -> s
         Value::Object(refund.metadata.clone()),
         refund.network_reference,
         refund.created_at,
+        refund.method,
     )
     .execute(conn)
     .await?;

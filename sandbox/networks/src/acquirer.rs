@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kura_iso8583::{Class, Field, FieldError, Message, Mti};
 
-use crate::books::{Answer, Books, Draws, code};
-use crate::journal::{Ended, Journal, JournalError};
+use crate::books::{Answer, Books, Change, Draws, code};
+use crate::journal::{Ended, Journal, JournalError, Kept};
 use crate::request::{self, Request};
 use crate::text::Text;
 
@@ -34,7 +34,7 @@ pub enum Unanswered {
 #[derive(Debug)]
 pub struct Acquirer {
     books: Mutex<Books>,
-    journal: Journal,
+    journal: Journal<Change>,
 }
 
 impl Acquirer {

@@ -25,21 +25,22 @@ const STYLE: &str = include_str!("../templates/style.css");
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The routes.
-pub fn router(acquirer: Arc<Acquirer>) -> Router {
+/// The books' routes, and the pages of the other services. A page that needs more than [`POLICY`] allows brings its own.
+pub fn router(acquirer: Arc<Acquirer>, pages: Router) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/style.css", get(style))
         .route("/healthz", get(|| async { "ok" }))
         .route("/acquirer/books", get(books))
         .route("/acquirer/totals", get(totals))
-        .layer(middleware::map_response(harden))
         .with_state(acquirer)
+        .merge(pages)
+        .layer(middleware::map_response(harden))
 }
 
 async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -10,13 +10,14 @@ use axum_server::Handle;
 use clap::{Parser, Subcommand};
 use kura_networks::acquirer::{Acquirer, journal_failure};
 use kura_networks::config::Config;
+use kura_networks::services::{self, KuraVault};
 use kura_networks::{http, iso_server};
 use kura_platform::{config, serve, telemetry};
 use tokio::sync::watch;
 
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// The payment networks, simulated: an acquirer over ISO 8583 and its books over HTTP.
+/// The payment networks, simulated: an acquirer over ISO 8583, its books over HTTP, other services over mutual TLS.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -45,21 +46,26 @@ fn main() -> anyhow::Result<()> {
 
 async fn run(config: Config) -> anyhow::Result<()> {
     let tls = iso_server::tls(&config.tls)?;
+    let services_tls = config.services_tls.server_for::<KuraVault>()?;
     let (acquirer, journal_ended) = Acquirer::open(&config.books)?;
     let acquirer = Arc::new(acquirer);
     let iso = serve::bind(config.iso8583_listener)?;
+    let services_listener = serve::bind(config.services_listener)?;
     let http_listener = serve::bind(config.http_listener)?;
+    let (asked, pages) = services::merge([]);
     let (stop, stopped) = watch::channel(false);
     let web = Handle::new();
-    tokio::spawn(stop_both_on_signal(stop, web.clone()));
+    tokio::spawn(stop_all_on_signal(stop, web.clone()));
     // The addresses as they are, since a configured port may be 0.
     let (iso8583, http_at) = (iso.local_addr()?, http_listener.local_addr()?);
+    let services_at = services_listener.local_addr()?;
     let entries = acquirer.books().len();
-    tracing::info!(%iso8583, http = %http_at, entries, "ready");
+    tracing::info!(%iso8583, http = %http_at, services = %services_at, entries, "ready");
     let serving = async {
         tokio::try_join!(
             iso_server::serve(iso, tls, Arc::clone(&acquirer), stopped),
-            serve::plain(http_listener, http::router(Arc::clone(&acquirer)), web),
+            serve::mutual_tls(services_listener, services_tls, asked, web.clone()),
+            serve::plain(http_listener, http::router(Arc::clone(&acquirer), pages), web),
         )
     };
     tokio::select! {
@@ -69,7 +75,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// One listener for the signal, so that no server can miss what the other has heard.
-async fn stop_both_on_signal(stop: watch::Sender<bool>, web: Handle<SocketAddr>) {
+async fn stop_all_on_signal(stop: watch::Sender<bool>, web: Handle<SocketAddr>) {
     if let Err(error) = kura_platform::shutdown_signal().await {
         tracing::error!(%error, "no signal handlers; stopping");
     }

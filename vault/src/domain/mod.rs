@@ -36,6 +36,7 @@ use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::custody::Custody;
 use crate::cvc_store::CvcStore;
+use crate::egress::Egress;
 use crate::guard::{About, Guard};
 use crate::inventory::KeyFiles;
 use crate::ledger::Ledger;
@@ -74,6 +75,10 @@ pub struct Vault {
     pub acquirer_test: Option<Acquirer>,
     /// The network for live keys.
     pub acquirer_live: Option<Acquirer>,
+    /// The networks' other services for test keys.
+    pub services_test: Option<Egress>,
+    /// The networks' other services for live keys.
+    pub services_live: Option<Egress>,
     /// Attempts that a task of this process is working on.
     pub in_flight: InFlight,
     /// Budgets, freezes, canaries.
@@ -90,6 +95,12 @@ impl Vault {
     fn acquirer(&self, livemode: bool) -> Result<&Acquirer, VaultErrorCode> {
         let acquirer = if livemode { &self.acquirer_live } else { &self.acquirer_test };
         acquirer.as_ref().ok_or(VaultErrorCode::NetworkNotConfigured)
+    }
+
+    /// The networks' other services: 3-D Secure, deposits.
+    pub fn services(&self, livemode: bool) -> Result<&Egress, VaultErrorCode> {
+        let services = if livemode { &self.services_live } else { &self.services_test };
+        services.as_ref().ok_or(VaultErrorCode::NetworkNotConfigured)
     }
 
     /// This node as rows have it.

@@ -35,7 +35,8 @@ impl IntoResponse for Failure {
             VaultErrorCode::TokenUnknown
             | VaultErrorCode::AttemptUnknown
             | VaultErrorCode::TestCardUnknown
-            | VaultErrorCode::CustomerUnknown => StatusCode::NOT_FOUND,
+            | VaultErrorCode::CustomerUnknown
+            | VaultErrorCode::PayerUnknown => StatusCode::NOT_FOUND,
             VaultErrorCode::TokenUsed | VaultErrorCode::AttemptMismatch => StatusCode::CONFLICT,
             VaultErrorCode::NetworkNotConfigured
             | VaultErrorCode::NetworkUnavailable

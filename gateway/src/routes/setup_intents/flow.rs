@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use kura_platform::clock;
+use kura_wire::card::DeclineCode;
 use kura_wire::ids::AuthenticationId;
 use kura_wire::three_d_secure::{self as wire, AuthenticationEnd, ChallengePreference};
 use kura_wire::vault::{Outcome, Resolve, Verify};
-use kura_wire::card::DeclineCode;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -280,7 +280,9 @@ async fn settle(
     }
     let setup = match answer {
         Ok(Outcome::Approved { .. }) => keep(context, &mut tx, setup, at).await?,
-        Ok(Outcome::Declined { decline_code: DeclineCode::AuthenticationRequired, .. }) if setup.authentication.is_none() => {
+        Ok(Outcome::Declined { decline_code: DeclineCode::AuthenticationRequired, .. })
+            if setup.authentication.is_none() =>
+        {
             let setup = Setup { status: after(&setup, Event::StepUp)?, ..setup };
             begin(context, &mut tx, setup, Step::Authenticate, at).await?
         }

@@ -17,6 +17,7 @@ pub use decide::{Answer, Decision, Draws};
 pub use entry::{Booked, Change, Entry, Kind};
 pub use totals::Totals;
 
+use crate::journal::Kept;
 use crate::text::Text;
 
 /// Response codes of the acquirer itself; the issuers' declines stand in [`crate::cards`].
@@ -62,6 +63,22 @@ pub enum Inconsistent {
     Missing(Reference),
 }
 
+impl Kept for Books {
+    type Change = Change;
+    type Inconsistent = Inconsistent;
+
+    /// Makes a change.
+    ///
+    /// # Errors
+    /// [`Inconsistent`] for a change that [`Self::decide`] would not have made here; the books are unchanged.
+    fn apply(&mut self, change: &Change) -> Result<(), Inconsistent> {
+        match change {
+            Change::Booked(booked) => self.book(booked),
+            Change::Reversed { reference, .. } => self.reverse(reference.0),
+        }
+    }
+}
+
 impl Books {
     /// The entry of this reference.
     pub fn find(&self, reference: Reference) -> Option<&Entry> {
@@ -88,17 +105,6 @@ impl Books {
     /// Sums by currency.
     pub fn totals(&self) -> impl Iterator<Item = (Text<3>, Totals)> {
         self.totals.iter().map(|(currency, totals)| (*currency, *totals))
-    }
-
-    /// Makes a change.
-    ///
-    /// # Errors
-    /// [`Inconsistent`] for a change that [`Self::decide`] would not have made here; the books are unchanged.
-    pub fn apply(&mut self, change: &Change) -> Result<(), Inconsistent> {
-        match change {
-            Change::Booked(booked) => self.book(booked),
-            Change::Reversed { reference, .. } => self.reverse(reference.0),
-        }
     }
 
     fn book(&mut self, booked: &Booked) -> Result<(), Inconsistent> {

@@ -5,6 +5,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::cards::{Behaviour, CardFacts, TEST_CARDS};
+use crate::journal::Kept;
 use crate::request::{FollowUp, Money, Payment, Request};
 
 const VISA: &str = "4242424242424242";

@@ -216,7 +216,7 @@ impl Running {
         let tls = iso_server::tls(&server).unwrap();
         tokio::spawn(iso_server::serve(iso, tls, Arc::clone(&acquirer), stopped));
         let handle = kura_platform::serve::handle_until_signal();
-        tokio::spawn(kura_platform::serve::plain(web, http::router(acquirer), handle));
+        tokio::spawn(kura_platform::serve::plain(web, http::router(acquirer, axum::Router::new()), handle));
         Self { folder, networks, client, iso: iso_address, http: format!("http://{web_address}"), stop }
     }
 
@@ -258,11 +258,16 @@ pub fn listen() -> (TcpListener, SocketAddr) {
 pub fn config_file(folder: &Folder, tls: &TlsConfig) -> PathBuf {
     let quoted = |path: &Path| serde_json::to_string(path).unwrap();
     let text = format!(
-        "iso8583_listener = \"127.0.0.1:0\"\nhttp_listener = \"127.0.0.1:0\"\nbooks = {}\n[tls]\ncertificate = {}\nprivate_key = {}\nca = {}\n",
-        quoted(&folder.path("new/books.jsonl")),
-        quoted(&tls.certificate),
-        quoted(&tls.private_key),
-        quoted(&tls.ca),
+        "iso8583_listener = \"127.0.0.1:0\"\nhttp_listener = \"127.0.0.1:0\"\nservices_listener = \"127.0.0.1:0\"\n\
+         public_url = \"http://localhost:0\"\nbooks = {books}\njournals = {journals}\n[tls]\n{tls}[services_tls]\n{tls}",
+        books = quoted(&folder.path("new/books.jsonl")),
+        journals = quoted(&folder.path("new")),
+        tls = format_args!(
+            "certificate = {}\nprivate_key = {}\nca = {}\n",
+            quoted(&tls.certificate),
+            quoted(&tls.private_key),
+            quoted(&tls.ca),
+        ),
     );
     let path = folder.path("networks.toml");
     std::fs::write(&path, text).unwrap();
