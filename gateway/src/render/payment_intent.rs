@@ -182,7 +182,7 @@ impl NextAction {
     pub fn deposit(deposit: &Deposit, voucher: String, return_url: Option<String>) -> Option<Self> {
         let expires_at = unix(deposit.expires_at);
         Some(match deposit.instructions.clone()? {
-            Instructions::Konbini { stores } => {
+            Instructions::Konbini { stores, .. } => {
                 let mut shown = KonbiniStores::default();
                 for store in stores {
                     let numbers = StoreNumbers {
