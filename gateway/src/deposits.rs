@@ -328,12 +328,8 @@ impl Settling<'_> {
         };
         let tenant = self.cause.tenant;
         let progress = Self::now(&intent).after(Event::RequestEnded).map_err(ApiError::internal)?;
-        let last_error = LastError {
-            code: code.as_str().to_owned(),
-            decline_code: None,
-            charge: None,
-            method: self.attempt.method,
-        };
+        let last_error =
+            LastError { code: code.as_str().to_owned(), decline_code: None, charge: None, method: self.attempt.method };
         let intent = Intent { progress, payer: None, last_error: Some(last_error), ..intent };
         attempts::mark_settled(conn, tenant, self.attempt.id, state, Some(word), self.at).await?;
         deposits::update(conn, tenant, &Deposit { state: State::Ended, ..deposit }).await?;
@@ -344,8 +340,7 @@ impl Settling<'_> {
     }
 
     fn tell(&mut self, intent: &Intent, kind: Told) -> ApiResult<()> {
-        let shown =
-            render::payment_intent::payment_intent(self.cause.tenant, intent, self.payer.as_ref(), None);
+        let shown = render::payment_intent::payment_intent(self.cause.tenant, intent, self.payer.as_ref(), None);
         self.told.push(Happened::to(&shown, kind)?);
         Ok(())
     }

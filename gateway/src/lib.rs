@@ -12,10 +12,11 @@
 
 pub mod api_key;
 pub mod app;
+pub mod billing;
 pub mod codes;
 pub mod config;
-pub mod domain;
 pub mod deposits;
+pub mod domain;
 pub mod edge;
 pub mod endpoint;
 pub mod error;

@@ -9,7 +9,7 @@ use kura_gateway::config::Config;
 use kura_gateway::secret::Secrets;
 use kura_gateway::store::MIGRATIONS;
 use kura_gateway::store::db::Db;
-use kura_gateway::{merchants, recovery};
+use kura_gateway::{billing, merchants, recovery};
 use kura_platform::database::DatabaseConfig;
 use kura_platform::health::Health;
 use kura_platform::{config, harden, serve, telemetry};
@@ -95,6 +95,9 @@ async fn run(config: Config) -> Result<(), Failure> {
     workers.spawn(recovery::run(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::authentications(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::setups(app.clone(), config.recovery.clone()));
+    for what in [billing::worker::What::Subscriptions, billing::worker::What::Invoices, billing::worker::What::Clocks] {
+        workers.spawn(billing::worker::run(app.clone(), config.recovery.clone(), what));
+    }
     workers.spawn(recovery::tidy(app.clone()));
     health.set_ready(true);
     tracing::info!(public = %config.public_listener, control = %config.control_plane, "ready");

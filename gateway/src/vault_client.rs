@@ -408,9 +408,7 @@ impl From<VaultFailure> for ApiError {
                 let message = "A field of billing_details that this payment method needs is missing.";
                 Self::with_message(Code::ParameterMissing, message).on("billing_details")
             }
-            V::PayerFieldUnexpected => {
-                invalid("billing_details", "what this payment method needs, and no more")
-            }
+            V::PayerFieldUnexpected => invalid("billing_details", "what this payment method needs, and no more"),
             V::Malformed
             | V::AttemptUnknown
             | V::AuthenticationUnknown

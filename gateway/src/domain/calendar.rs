@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn the_calendar_has_an_end() {
         assert_eq!(MONTHLY.boundary(datetime!(9999-12-31 0:00 UTC), 1), None);
-        assert_eq!(Recurring { interval: Interval::Year, count: 3 }.boundary(OffsetDateTime::UNIX_EPOCH, i32::MAX), None);
+        assert_eq!(
+            Recurring { interval: Interval::Year, count: 3 }.boundary(OffsetDateTime::UNIX_EPOCH, i32::MAX),
+            None
+        );
     }
 
     proptest! {

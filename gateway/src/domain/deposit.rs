@@ -79,6 +79,9 @@ mod tests {
         assert_eq!(at(now + SHORTEST), Some(now + SHORTEST));
         assert_eq!(at(now + SHORTEST - Duration::seconds(1)), None);
         assert_eq!(at(now + Duration::days(62)), None);
-        assert_eq!(expiry(PayerMethod::Emoney, now, Some(now + Duration::minutes(2)), None), Some(now + Duration::minutes(2)));
+        assert_eq!(
+            expiry(PayerMethod::Emoney, now, Some(now + Duration::minutes(2)), None),
+            Some(now + Duration::minutes(2))
+        );
     }
 }

@@ -3,6 +3,9 @@
 pub mod books;
 pub mod calendar;
 pub mod deposit;
+pub mod invoice;
 pub mod mask;
 pub mod payment_intent;
+pub mod proration;
 pub mod setup_intent;
+pub mod subscription;

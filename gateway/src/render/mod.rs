@@ -4,10 +4,13 @@ pub mod card;
 pub mod charge;
 pub mod customer;
 pub mod event;
+pub mod invoice;
 pub mod payment_intent;
 pub mod product;
 pub mod refund;
 pub mod setup_intent;
+pub mod subscription;
+pub mod test_clock;
 
 use time::OffsetDateTime;
 

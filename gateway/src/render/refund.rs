@@ -88,10 +88,8 @@ pub struct DepositDestination {
 }
 
 fn destination(row: &Row) -> DestinationDetails {
-    let (reference, reference_status) = (
-        row.network_reference.clone(),
-        if row.status == "succeeded" { "available" } else { "pending" },
-    );
+    let (reference, reference_status) =
+        (row.network_reference.clone(), if row.status == "succeeded" { "available" } else { "pending" });
     let card = (row.method == "card").then(|| CardDestination {
         reference: reference.clone(),
         reference_status,

@@ -5,6 +5,7 @@ pub mod checkout;
 pub mod control;
 pub mod customers;
 pub mod events;
+pub mod invoices;
 pub mod objects;
 pub mod pages;
 pub mod payment_intents;
@@ -14,6 +15,8 @@ pub mod products;
 pub mod refunds;
 pub mod setup_intents;
 pub mod shopper;
+pub mod subscriptions;
+pub mod test_helpers;
 pub mod tokens;
 
 use axum::Router;
@@ -38,6 +41,9 @@ pub fn api() -> Routes {
         .and(events::routes())
         .and(products::routes())
         .and(prices::routes())
+        .and(subscriptions::routes())
+        .and(invoices::routes())
+        .and(test_helpers::test_clocks::routes())
 }
 
 /// Everything that the public listener serves, behind the edge.

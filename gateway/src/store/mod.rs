@@ -14,6 +14,8 @@ pub mod db;
 pub mod deposits;
 pub mod events;
 pub mod idempotency;
+pub mod invoice_lines;
+pub mod invoices;
 pub mod merchants;
 pub mod methods;
 pub mod notices;
@@ -23,6 +25,9 @@ pub mod prices;
 pub mod products;
 pub mod refunds;
 pub mod setup_intents;
+pub mod subscription_items;
+pub mod subscriptions;
+pub mod test_clocks;
 pub mod timeline;
 pub mod transfers;
 

@@ -41,7 +41,8 @@ pub fn method_id(id: PayerId) -> String {
 
 /// Reads `pm_…` of a payer. Cards' are longer.
 pub fn parse_method_id(text: &str) -> Option<PayerId> {
-    let (prefix, _) = PayerId::from_bytes([0; 16]).to_string().split_once('_').map(|(p, b)| (p.to_owned(), b.to_owned()))?;
+    let (prefix, _) =
+        PayerId::from_bytes([0; 16]).to_string().split_once('_').map(|(p, b)| (p.to_owned(), b.to_owned()))?;
     format!("{prefix}_{}", text.strip_prefix(METHOD_PREFIX)?).parse().ok()
 }
 

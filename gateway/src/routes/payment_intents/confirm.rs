@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgConnection;
 
-use super::{create, deposit};
 use super::flow::{NextAttempt, answer, answer_met, next_attempt, refused};
 use super::render_one;
+use super::{create, deposit};
 use crate::codes::Code;
 use crate::domain::mask;
 use crate::domain::payment_intent::{CaptureMethod, Event, Refusal, Way};
@@ -24,9 +24,7 @@ use crate::store::attempts::{Attempt, Kind, State};
 use crate::store::authentications::{self, Authentication};
 use crate::store::cards::{self, Card};
 use crate::store::methods::{Method, MethodRef};
-use crate::store::payment_intents::{
-    self, DepositOptions, DepositTerms, FutureUsage, Intent, NamedCard, ThreeDSecure,
-};
+use crate::store::payment_intents::{self, DepositOptions, DepositTerms, FutureUsage, Intent, NamedCard, ThreeDSecure};
 use crate::store::timeline;
 use crate::three_d_secure;
 
@@ -209,7 +207,8 @@ pub struct Terms {
 impl Terms {
     /// The payment with what was said.
     pub(super) fn apply(&self, intent: Intent) -> Intent {
-        let said = |new: &DepositTerms, old: DepositTerms| if *new == DepositTerms::default() { old } else { new.clone() };
+        let said =
+            |new: &DepositTerms, old: DepositTerms| if *new == DepositTerms::default() { old } else { new.clone() };
         Intent {
             deposit_options: DepositOptions {
                 konbini: said(&self.deposits.konbini, intent.deposit_options.konbini),
@@ -246,7 +245,9 @@ pub async fn run(context: Context, asked: ConfirmIntent) -> ApiResult<PaymentInt
         None => None,
     };
     let named = match found {
-        Some(Found::Payer(payer)) => return deposit::confirm(&context, Target::Existing(id), Some(payer), &terms).await,
+        Some(Found::Payer(payer)) => {
+            return deposit::confirm(&context, Target::Existing(id), Some(payer), &terms).await;
+        }
         Some(Found::Card(named, card)) => Some((named, card)),
         None => {
             let intent = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;

@@ -251,12 +251,7 @@ pub fn automatic(automatic: Option<&Automatic>, types: Option<&[MethodType]>) ->
     }
 }
 
-fn new_intent(
-    context: &Context,
-    asked: &Asked,
-    customer: Option<CustomerId>,
-    found: Option<&Found>,
-) -> Intent {
+fn new_intent(context: &Context, asked: &Asked, customer: Option<CustomerId>, found: Option<&Found>) -> Intent {
     let (card, payer) = match found {
         None => (None, None),
         Some(Found::Card(named, _)) => (Some(*named), None),
@@ -282,6 +277,7 @@ fn new_intent(
         last_error: None,
         cancellation_reason: None,
         canceled_at: None,
+        invoice: None,
         created_at: clock::now(),
     }
 }

@@ -23,8 +23,8 @@ use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
 use crate::render::payment_intent::{NextAction, PaymentIntent, payment_intent};
 use crate::store::cards::Card;
-use crate::store::payment_intents::{self, Intent, cursor};
 use crate::store::methods::{self, Method, MethodRef};
+use crate::store::payment_intents::{self, Intent, cursor};
 use crate::store::{Listed, Tenant, authentications, deposits};
 use crate::three_d_secure;
 
