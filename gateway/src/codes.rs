@@ -167,6 +167,15 @@ codes! {
     SetupPaymentMethodMissing "setup_intent_payment_method_missing" InvalidRequest 400
         "You cannot confirm this SetupIntent because it is missing a payment method."
         "Send `payment_method`, or `payment_method_data` with a token.";
+    InvoiceUnexpectedState "invoice_unexpected_state" InvalidRequest 400
+        "The invoice's status does not allow this."
+        "Retrieve it and look at its status.";
+    SubscriptionUnexpectedState "subscription_unexpected_state" InvalidRequest 400
+        "The subscription's status does not allow this."
+        "Retrieve it and look at its status. A new customer's wish is a new subscription.";
+    TestClockAdvancing "test_clock_advancing" InvalidRequest 400
+        "The test clock is being turned. Nothing that lives by it can be changed meanwhile."
+        "Wait until its status is ready, or for the event test_helpers.test_clock.ready.";
     SetupIntentUnexpectedState "setup_intent_unexpected_state" InvalidRequest 400
         "The SetupIntent's status does not allow this."
         "Retrieve it and look at its status.";

@@ -91,6 +91,12 @@ impl Context {
         }
     }
 
+    /// A part of this request's work that others may have begun before: it makes the ids of its own seed.
+    #[must_use]
+    pub fn within(&self, seed: [u8; SEED_LEN]) -> Self {
+        Self { seed, first_run: false, ..self.clone() }
+    }
+
     /// Whose data, in which mode.
     pub fn tenant(&self) -> Tenant {
         self.tenant

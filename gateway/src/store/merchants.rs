@@ -4,6 +4,18 @@ use kura_wire::ids::MerchantId;
 use time::OffsetDateTime;
 
 use super::{Conn, Tenant, uuid};
+use crate::domain::subscription::AfterLastTry;
+
+/// What becomes of a subscription whose invoice could not be paid in any of its tries.
+pub(crate) async fn after_last_try(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<Option<AfterLastTry>> {
+    let word = sqlx::query_scalar!(
+        "/* gateway merchants::after_last_try */ SELECT after_last_try FROM merchants WHERE id = $1",
+        tenant.id(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(word.as_deref().and_then(AfterLastTry::parse))
+}
 
 /// A new merchant.
 pub(crate) async fn insert(
