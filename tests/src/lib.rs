@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod linked;
 mod operator;
 pub mod planes;
+pub mod receiver;
 mod run;
 pub mod search;
 pub mod softhsm;
