@@ -45,6 +45,7 @@ const INTERNAL: &[Leaf] = &[
 ];
 const NETWORKS: &[Leaf] = &[
     Leaf { directory: "networks/tls", name: "acquirer.networks.example", usage: Use::Server },
+    Leaf { directory: "networks/services-tls", name: "services.networks.example", usage: Use::Server },
     Leaf { directory: "vault/acquirer-tls", name: "kura-vault.networks.example", usage: Use::Client },
 ];
 

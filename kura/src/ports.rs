@@ -1,4 +1,4 @@
-//! The ports: eight in a row from a base and two more for each further vault node, or any that are free.
+//! The ports: nine in a row from a base and two more for each further vault node, or any that are free.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -26,6 +26,7 @@ pub(crate) struct Ports {
     pub(crate) networks: u16,
     pub(crate) fronts: u16,
     pub(crate) admin: u16,
+    pub(crate) services: u16,
     /// The vault's nodes from number 1 on.
     #[serde(default)]
     pub(crate) further_vaults: Vec<VaultPorts>,
@@ -62,7 +63,7 @@ impl Ports {
     fn from_base(base: u16, further: usize) -> Result<Self> {
         let port = |offset| base.checked_add(offset).context("--port-base leaves no room; it must be at most 65500");
         let vault = |number: usize| {
-            let first = 9 + 2 * u16::try_from(number)?;
+            let first = 10 + 2 * u16::try_from(number)?;
             Ok(VaultPorts { data: port(first)?, control: port(first + 1)? })
         };
         Ok(Self {
@@ -75,6 +76,7 @@ impl Ports {
             networks: port(6)?,
             fronts: port(7)?,
             admin: port(8)?,
+            services: port(9)?,
         })
     }
 
@@ -96,6 +98,7 @@ impl Ports {
             networks: port()?,
             fronts: port()?,
             admin: port()?,
+            services: port()?,
             further_vaults: (0..further)
                 .map(|_| Ok(VaultPorts { data: port()?, control: port()? }))
                 .collect::<Result<_>>()?,
@@ -114,6 +117,7 @@ impl Ports {
             (self.networks, "the simulated networks' page"),
             (self.fronts, "the sample shop"),
             (self.admin, "the console"),
+            (self.services, "the simulated networks' services"),
         ];
         named.into_iter().chain(further).collect()
     }
@@ -159,7 +163,7 @@ mod tests {
         let mut all: Vec<u16> = ports.named().iter().map(|(port, _)| *port).collect();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 12);
+        assert_eq!(all.len(), 13);
 
         let _held = TcpListener::bind(local(ports.admin)).unwrap();
         let message = ports.require_free(7100).unwrap_err().to_string();

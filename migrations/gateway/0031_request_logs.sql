@@ -16,7 +16,7 @@ CREATE TABLE request_logs (
     PRIMARY KEY (merchant_id, id)
 );
 CREATE INDEX request_logs_of_merchant ON request_logs (merchant_id, livemode, created_at DESC, id DESC);
-CREATE INDEX request_logs_by_age ON request_logs (created_at);
+CREATE INDEX request_logs_by_age ON request_logs USING brin (created_at);
 GRANT SELECT ON request_logs TO gateway_app;
 -- Written for many merchants at once, away from the requests themselves.
 GRANT INSERT, DELETE, SELECT (merchant_id, id, created_at) ON request_logs TO gateway_work;

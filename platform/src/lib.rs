@@ -15,6 +15,7 @@ pub mod redact;
 pub mod sealing;
 pub mod serve;
 pub mod signature;
+pub mod standard_webhooks;
 pub mod telemetry;
 pub mod tls;
 pub mod webhook_signature;

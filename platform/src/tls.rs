@@ -175,12 +175,25 @@ impl TlsConfig {
     /// # Errors
     /// [`TlsError`] for files that are missing or don't fit together.
     pub fn http_client<Z: Zone>(&self, address: SocketAddr, timeout: Duration) -> Result<reqwest::Client, TlsError> {
+        self.http_client_named(Z::NAME, address, timeout)
+    }
+
+    /// The same, for a peer outside the zones.
+    ///
+    /// # Errors
+    /// [`TlsError`] for files that are missing or don't fit together.
+    pub fn http_client_named(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        timeout: Duration,
+    ) -> Result<reqwest::Client, TlsError> {
         let mut config = self.client_config()?;
         // Without this reqwest silently speaks HTTP/1.1.
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(reqwest::Client::builder()
             .tls_backend_preconfigured(config)
-            .resolve(Z::NAME, address)
+            .resolve(name, address)
             .timeout(timeout)
             .connect_timeout(Duration::from_secs(3))
             .no_proxy()
@@ -201,11 +214,23 @@ impl TlsConfig {
 /// # Errors
 /// [`TlsError`] when it can't be built.
 pub fn public_http_client(timeout: Duration) -> Result<reqwest::Client, TlsError> {
+    Ok(public_http_client_builder(timeout)?.build()?)
+}
+
+/// The same, which goes nowhere by itself.
+///
+/// # Errors
+/// [`TlsError`] when it can't be built.
+pub fn public_http_client_without_redirects(timeout: Duration) -> Result<reqwest::Client, TlsError> {
+    Ok(public_http_client_builder(timeout)?.redirect(reqwest::redirect::Policy::none()).build()?)
+}
+
+fn public_http_client_builder(timeout: Duration) -> Result<reqwest::ClientBuilder, TlsError> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(config).timeout(timeout).no_proxy().build()?)
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(config).timeout(timeout).no_proxy())
 }
 
 /// A client for programs of people outside the zones, on their own machines: it trusts the public authorities, follows nothing,

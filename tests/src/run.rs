@@ -43,6 +43,8 @@ pub struct Run {
     pub vaults: Vec<VaultNode>,
     /// The simulated acquirer's ISO 8583 listener.
     pub acquirer: SocketAddr,
+    /// The simulated networks' other services, over mutual TLS.
+    pub services: SocketAddr,
     /// Directories with `certificate.pem`, `key.pem` and `ca.pem`.
     pub tls: BTreeMap<String, PathBuf>,
     /// The directory with one log for each process.

@@ -23,8 +23,12 @@ fn certificate_of(stack: &Stack, service: &str) -> TlsConfig {
 /// The first line of a zone's answer to a certificate, or why there is none. Below HTTP clients on purpose: TLS 1.3 tells a
 /// refused client only when it reads, and an HTTP client would hide that alert.
 fn ask<Z: Zone>(tls: ClientConfig, address: SocketAddr, path: &str) -> Result<String, String> {
-    let name = ServerName::try_from(Z::NAME).expect("a name");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", Z::NAME);
+    ask_named(Z::NAME, tls, address, path)
+}
+
+fn ask_named(name: &str, tls: ClientConfig, address: SocketAddr, path: &str) -> Result<String, String> {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {name}\r\nconnection: close\r\n\r\n");
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
     let conversation = async {
         let stream = TcpStream::connect(address).await.expect("somebody listens");
         let mut stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await?;
@@ -43,8 +47,11 @@ fn of(certificate: &TlsConfig) -> ClientConfig {
 /// Refused by a TLS alert about the certificate: not by HTTP, not by silence.
 fn assert_refused(outcome: Result<String, String>, who: &str) {
     let error = outcome.expect_err(who);
-    let alerts = ["AlertReceived(CertificateRequired)", "AlertReceived(UnknownCA)", "AlertReceived(AccessDenied)"];
-    assert!(alerts.iter().any(|alert| error.contains(alert)), "{who}: not refused by TLS: {error}");
+    let alerts = ["CertificateRequired", "UnknownCA", "AccessDenied", "UnsupportedCertificate"];
+    assert!(
+        alerts.iter().any(|alert| error.contains(&format!("AlertReceived({alert})"))),
+        "{who}: not refused by TLS: {error}"
+    );
 }
 
 const OK: &str = "HTTP/1.1 200 OK";
@@ -96,4 +103,20 @@ fn a_stranger_is_refused() {
     }
     assert_refused(ask::<Gateway>(of(&stranger), run.control["gateway"], control::PATH_STATUS), "the networks' CA");
     assert_refused(ask::<Gateway>(nobody(), run.control["gateway"], control::PATH_STATUS), "no certificate");
+}
+
+/// The networks' services answer the certificate that the vault has of them, and no other: none of the zones, none of their own,
+/// no holder of none.
+#[test]
+fn the_networks_services_answer_the_vault_alone() {
+    let stack = Stack::shared();
+    let run = stack.run();
+    let vaults = certificate_of(stack, "vault_to_acquirer");
+    let with_ca = |service| of(&TlsConfig { ca: vaults.ca.clone(), ..certificate_of(stack, service) });
+    let ask = |tls| ask_named("services.networks.example", tls, run.services, "/healthz");
+    assert_eq!(ask(of(&vaults)).as_deref(), Ok(OK));
+    for stranger in ["vault", "gateway", "admin", "networks", "networks_services"] {
+        assert_refused(ask(with_ca(stranger)), stranger);
+    }
+    assert_refused(ask(vaults.anonymous_client_config().expect("a configuration")), "no certificate");
 }

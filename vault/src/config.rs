@@ -34,6 +34,9 @@ pub struct Config {
     pub next_key_provider: Option<KeyProviderConfig>,
     /// The networks by mode.
     pub acquirer: Acquirers,
+    /// The networks' other services by mode: 3-D Secure, deposits.
+    #[serde(default)]
+    pub services: Services,
     /// Ceilings on openings, in place of those that `guard::budgets` has by itself.
     #[serde(default)]
     pub budgets: Vec<BudgetConfig>,
@@ -143,6 +146,30 @@ pub struct AcquirerConfig {
     /// How long to wait for an answer.
     pub response_timeout_ms: u64,
     /// Our certificate for it, and its CA.
+    pub tls: TlsConfig,
+}
+
+/// The networks' other services, for each mode.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Services {
+    /// For test keys.
+    pub test: Option<ServicesConfig>,
+    /// For live keys.
+    pub live: Option<ServicesConfig>,
+}
+
+/// How to reach them: HTTPS, mutual.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServicesConfig {
+    /// Where they listen. The vault connects nowhere else.
+    pub address: SocketAddr,
+    /// The name that their certificate must carry.
+    pub server_name: String,
+    /// How long to wait for an answer.
+    pub response_timeout_ms: u64,
+    /// Our certificate for them, and its CA.
     pub tls: TlsConfig,
 }
 

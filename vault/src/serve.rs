@@ -15,7 +15,7 @@ use tower::ServiceBuilder;
 
 use crate::acquirer::Acquirer;
 use crate::commit::Committer;
-use crate::config::{AcquirerConfig, Config, Environment};
+use crate::config::{AcquirerConfig, Config, Environment, ServicesConfig};
 use crate::crypto::identity::Identity;
 use crate::crypto::keyring::KeyringSlot;
 use crate::crypto::sealing_keys::SealingKeys;
@@ -23,6 +23,7 @@ use crate::custody::Custody;
 use crate::cvc_store::{CAPACITY, CvcStore, MAX_HELD};
 use crate::domain::exposed::Watchlist;
 use crate::domain::{InFlight, Vault, sweep};
+use crate::egress::Egress;
 use crate::guard::Guard;
 use crate::inventory::KeyFiles;
 use crate::ledger::{Ledger, checkpoints, days};
@@ -97,6 +98,7 @@ pub async fn assemble(config: &Config) -> anyhow::Result<Vault> {
     let keys = KeyringSlot::default();
     custody.unseal_without_shares(&pool, &keys).await?;
     let start = |acquirer: &Option<AcquirerConfig>| acquirer.as_ref().map(Acquirer::start).transpose();
+    let reach = |services: &Option<ServicesConfig>| services.as_ref().map(Egress::new).transpose();
     Ok(Vault {
         node,
         committer: Committer::start(pool.clone(), number, growing),
@@ -107,6 +109,8 @@ pub async fn assemble(config: &Config) -> anyhow::Result<Vault> {
         cvcs,
         acquirer_test: start(&config.acquirer.test)?,
         acquirer_live: start(&config.acquirer.live)?,
+        services_test: reach(&config.services.test)?,
+        services_live: reach(&config.services.live)?,
         in_flight: InFlight::default(),
         guard: Guard::start(pool.clone(), i16::try_from(config.node)?, &config.budgets).await?,
         memory,

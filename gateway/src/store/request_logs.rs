@@ -5,7 +5,7 @@ use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, page_of, uuid};
 
 /// A request that a merchant made.
 #[derive(Debug, Clone)]
@@ -59,11 +59,11 @@ impl From<Row> for RequestLog {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, method, path, status, code, duration_ms, key_hint, idempotency_key, created_at
-                FROM request_logs " + $tail,
+                FROM request_logs " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -129,51 +129,19 @@ pub(crate) async fn list(
     wanted: &Wanted,
     page: &Page,
 ) -> sqlx::Result<Listed<RequestLog>> {
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway request_logs::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND (created_at, id) > ($3::timestamptz, $4::uuid)
-               AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
-               AND ($8::text IS NULL OR method = $8) AND ($9::smallint IS NULL OR status = $9)
-               AND ($10::text IS NULL OR code = $10)
-             ORDER BY created_at, id LIMIT $7",
-            tenant.id(),
-            tenant.livemode,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-            wanted.method,
-            wanted.status,
-            wanted.code,
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway request_logs::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::uuid))
-               AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
-               AND ($8::text IS NULL OR method = $8) AND ($9::smallint IS NULL OR status = $9)
-               AND ($10::text IS NULL OR code = $10)
-             ORDER BY created_at DESC, id DESC LIMIT $7",
-            tenant.id(),
-            tenant.livemode,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-            wanted.method,
-            wanted.status,
-            wanted.code,
-        )
-        .fetch_all(conn)
-        .await?
-    };
+    let rows = page_of!(
+        select,
+        "/* gateway request_logs::list */ ",
+        "id",
+        "AND ($7::text IS NULL OR method = $7) AND ($8::smallint IS NULL OR status = $8)
+           AND ($9::text IS NULL OR code = $9)",
+        conn,
+        tenant,
+        page,
+        wanted.method,
+        wanted.status,
+        wanted.code,
+    );
     Ok(page.close(rows.into_iter().map(RequestLog::from).collect()))
 }
 

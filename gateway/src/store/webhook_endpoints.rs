@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 use crate::domain::webhook::Record;
 
 /// A webhook endpoint.
@@ -91,12 +91,12 @@ impl From<Row> for WebhookEndpoint {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, url, description, enabled_events, metadata, api_version, disabled_by, secret_sealed,
                 previous_secret_sealed, previous_until, secret_made_by, failures, failing_since, open_until, created_at, deleted_at
-                FROM webhook_endpoints " + $tail,
+                FROM webhook_endpoints " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -206,42 +206,8 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, endpoint: &WebhookEnd
 
 /// The merchant's endpoints.
 pub(crate) async fn list(conn: Conn<'_>, tenant: Tenant, page: &Page) -> sqlx::Result<Listed<WebhookEndpoint>> {
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway webhook_endpoints::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND deleted_at IS NULL AND (created_at, id) > ($3::timestamptz, $4::uuid)
-               AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
-             ORDER BY created_at, id LIMIT $7",
-            tenant.id(),
-            tenant.livemode,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway webhook_endpoints::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND deleted_at IS NULL
-               AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::uuid))
-               AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
-             ORDER BY created_at DESC, id DESC LIMIT $7",
-            tenant.id(),
-            tenant.livemode,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    };
+    let rows =
+        page_of!(select, "/* gateway webhook_endpoints::list */ ", "id", "AND deleted_at IS NULL", conn, tenant, page,);
     Ok(page.close(rows.into_iter().map(WebhookEndpoint::from).collect()))
 }
 

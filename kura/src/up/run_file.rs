@@ -54,11 +54,13 @@ pub(crate) fn write(state: &State, ports: &Ports, facts: &Facts, supervisor: &Su
         "vault_data_plane": local(ports.vault_data),
         "vaults": vaults,
         "acquirer": local(ports.acquirer),
+        "services": local(ports.services),
         "tls": {
             "vault": state.path("vault/tls"),
             "gateway": state.path("gateway/tls"),
             "admin": state.path("admin/tls"),
             "networks": state.path("networks/tls"),
+            "networks_services": state.path("networks/services-tls"),
             "vault_to_acquirer": state.path("vault/acquirer-tls"),
         },
         "logs": state.path("logs"),

@@ -25,21 +25,22 @@ const STYLE: &str = include_str!("../templates/style.css");
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The routes.
-pub fn router(acquirer: Arc<Acquirer>) -> Router {
+/// The books' routes, and the pages of the other services. A page that needs more than [`POLICY`] allows brings its own.
+pub fn router(acquirer: Arc<Acquirer>, pages: Router) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/style.css", get(style))
         .route("/healthz", get(|| async { "ok" }))
         .route("/acquirer/books", get(books))
         .route("/acquirer/totals", get(totals))
-        .layer(middleware::map_response(harden))
         .with_state(acquirer)
+        .merge(pages)
+        .layer(middleware::map_response(harden))
 }
 
 async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -218,7 +219,7 @@ fn entry_row(entry: &Entry) -> EntryRow {
 }
 
 /// `JPY 1,000`, `USD 10.00`.
-fn money(amount_minor: u64, currency: Text<3>) -> String {
+pub(crate) fn money(amount_minor: u64, currency: Text<3>) -> String {
     let code = currency.as_str().to_ascii_uppercase();
     let decimals = iso_currency::Currency::from_code(&code).and_then(|currency| currency.exponent()).unwrap_or(0);
     let unit = 10_u64.saturating_pow(u32::from(decimals));

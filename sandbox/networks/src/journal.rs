@@ -1,4 +1,4 @@
-//! The books on disk: one JSON object a line, appended before the answer leaves.
+//! What happened, on disk: one JSON object a line, appended before the answer leaves.
 //!
 //! Writes group themselves: while one write is under way new lines gather, and go in the next (no timer). What was not
 //! written was not answered, so a last line that was torn is cut off when the journal is opened again.
@@ -7,13 +7,28 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
-
-use crate::books::{Books, Change, Inconsistent};
 
 /// Lines in one write at the most.
 const BATCH: usize = 4096;
+
+/// What the lines of a journal add up to.
+pub trait Kept: Default {
+    /// A line.
+    type Change: Serialize + DeserializeOwned + Send + 'static;
+    /// A change that doesn't fit the ones before it.
+    type Inconsistent: std::error::Error;
+
+    /// Takes a change in.
+    ///
+    /// # Errors
+    /// When it doesn't fit; nothing is changed then.
+    fn apply(&mut self, change: &Self::Change) -> Result<(), Self::Inconsistent>;
+}
 
 /// The journal can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,20 +41,20 @@ pub enum JournalError {
     Line(PathBuf, usize, serde_json::Error),
     /// A change that doesn't fit the ones before it.
     #[error("journal {0}, line {1}: {2}; move the file away to start with empty books")]
-    Inconsistent(PathBuf, usize, Inconsistent),
+    Inconsistent(PathBuf, usize, String),
 }
 
 /// A line that waits to be written; nothing for someone who only waits until all before it is.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    change: Option<Change>,
+pub(crate) struct Waiting<C> {
+    change: Option<C>,
     written: oneshot::Sender<()>,
 }
 
 /// Where changes go.
 #[derive(Debug)]
-pub struct Journal {
-    queue: mpsc::UnboundedSender<Waiting>,
+pub struct Journal<C> {
+    queue: mpsc::UnboundedSender<Waiting<C>>,
 }
 
 /// Resolves when the writer has ended: at once when writing fails, else when the [`Journal`] is gone.
@@ -48,12 +63,12 @@ pub type Ended = oneshot::Receiver<io::Result<()>>;
 /// Resolves when the line, and all before it, are written; fails when they can't be.
 pub type Written = oneshot::Receiver<()>;
 
-impl Journal {
+impl<C: Serialize + Send + 'static> Journal<C> {
     /// Reads the journal, cuts off a torn last line, and starts to write behind the last whole one.
     ///
     /// # Errors
     /// [`JournalError`]; the file is unchanged then.
-    pub fn open(path: &Path) -> Result<(Self, Books, Ended), JournalError> {
+    pub fn open<K: Kept<Change = C>>(path: &Path) -> Result<(Self, K, Ended), JournalError> {
         let fail = |error| JournalError::File(path.to_owned(), error);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(fail)?;
@@ -66,7 +81,7 @@ impl Journal {
             .mode(0o600)
             .open(path)
             .map_err(fail)?;
-        let (books, whole) = load(path, &file)?;
+        let (kept, whole) = load(path, &file)?;
         file.set_len(whole).map_err(fail)?;
         file.seek(io::SeekFrom::End(0)).map_err(fail)?;
         let (queue, waiting) = mpsc::unbounded_channel();
@@ -75,12 +90,12 @@ impl Journal {
             let _ = end.send(write(file, waiting));
         };
         std::thread::Builder::new().name("journal".into()).spawn(writing).map_err(fail)?;
-        Ok((Self { queue }, books, ended))
+        Ok((Self { queue }, kept, ended))
     }
 
     /// A journal that a test writes by hand, or doesn't.
     #[cfg(test)]
-    pub(crate) fn by_hand() -> (Self, mpsc::UnboundedReceiver<Waiting>) {
+    pub(crate) fn by_hand() -> (Self, mpsc::UnboundedReceiver<Waiting<C>>) {
         let (queue, waiting) = mpsc::unbounded_channel();
         (Self { queue }, waiting)
     }
@@ -88,7 +103,7 @@ impl Journal {
     /// Hands a line over. The order of calls is the order of lines. `None` waits for the lines before it.
     ///
     /// The queue has no bound of its own: each request in flight has one line in it at the most, and those are bounded.
-    pub fn append(&self, change: Option<Change>) -> Written {
+    pub fn append(&self, change: Option<C>) -> Written {
         let (written, wait) = oneshot::channel();
         // When the writer is gone this drops the sender, and the wait fails, as it must.
         let _ = self.queue.send(Waiting { change, written });
@@ -97,17 +112,68 @@ impl Journal {
 }
 
 #[cfg(test)]
-impl Waiting {
+impl<C> Waiting<C> {
     /// Pretends that the line is on disk.
     pub(crate) fn written(self) {
         let _ = self.written.send(());
     }
 }
 
-/// The books that the whole lines give, and how many bytes those are.
-fn load(path: &Path, file: &File) -> Result<(Books, u64), JournalError> {
+/// Something kept in memory and in a journal, for the services that decide while nobody else does.
+#[derive(Debug)]
+pub struct Keeper<K: Kept> {
+    kept: Mutex<K>,
+    journal: Journal<K::Change>,
+}
+
+/// What happened can't be written down, so it is not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the journal can't be written")]
+pub struct Unwritten;
+
+impl<K: Kept> Keeper<K> {
+    /// Reads the journal. The second value resolves when its writer has ended.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the file is unchanged then.
+    pub fn open(path: &Path) -> Result<(Self, Ended), JournalError> {
+        let (journal, kept, ended) = Journal::open(path)?;
+        Ok((Self { kept: Mutex::new(kept), journal }, ended))
+    }
+
+    /// What is kept, to be read; nothing is decided meanwhile, so not for long.
+    pub fn read(&self) -> MutexGuard<'_, K> {
+        // A change is applied whole or not at all.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides, and takes the change in, in one step; gives what was decided once the change, and all before it, are written.
+    ///
+    /// # Errors
+    /// [`Unwritten`].
+    pub async fn decide<T>(&self, decide: impl FnOnce(&K) -> (Option<K::Change>, T)) -> Result<T, Unwritten> {
+        let (decided, written) = self.take_in(decide)?;
+        written.await.map_err(|_| Unwritten)?;
+        Ok(decided)
+    }
+
+    fn take_in<T>(&self, decide: impl FnOnce(&K) -> (Option<K::Change>, T)) -> Result<(T, Written), Unwritten> {
+        let mut kept = self.read();
+        let (change, decided) = decide(&kept);
+        if let Some(change) = &change {
+            kept.apply(change).map_err(|error| {
+                tracing::error!(%error, "a decision doesn't fit what is kept");
+                Unwritten
+            })?;
+        }
+        Ok((decided, self.journal.append(change)))
+    }
+}
+
+/// What the whole lines add up to, and how many bytes those are.
+fn load<K: Kept>(path: &Path, file: &File) -> Result<(K, u64), JournalError> {
     let mut reader = BufReader::new(file);
-    let (mut books, mut whole, mut number, mut line) = (Books::default(), 0_u64, 0_usize, Vec::new());
+    let (mut kept, mut whole, mut number, mut line) = (K::default(), 0_u64, 0_usize, Vec::new());
     loop {
         line.clear();
         let len = reader.read_until(b'\n', &mut line).map_err(|error| JournalError::File(path.to_owned(), error))?;
@@ -120,17 +186,17 @@ fn load(path: &Path, file: &File) -> Result<(Books, u64), JournalError> {
                     "the journal's last line is torn; it was never answered, and is cut off"
                 );
             }
-            return Ok((books, whole));
+            return Ok((kept, whole));
         }
         let change =
             serde_json::from_slice(&line).map_err(|error| JournalError::Line(path.to_owned(), number, error))?;
-        books.apply(&change).map_err(|error| JournalError::Inconsistent(path.to_owned(), number, error))?;
+        kept.apply(&change).map_err(|error| JournalError::Inconsistent(path.to_owned(), number, error.to_string()))?;
         whole += u64::try_from(len).unwrap_or_default();
     }
 }
 
 /// Writes batch after batch until nobody is left who could append, or a write fails.
-fn write(mut file: impl Write, mut waiting: mpsc::UnboundedReceiver<Waiting>) -> io::Result<()> {
+fn write<C: Serialize>(mut file: impl Write, mut waiting: mpsc::UnboundedReceiver<Waiting<C>>) -> io::Result<()> {
     let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), Vec::new());
     while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
         bytes.clear();
@@ -156,7 +222,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::books::{Booked, Kind};
+    use crate::books::{Booked, Books, Change, Kind};
     use crate::text::Text;
 
     /// A file of this test, gone with it.
@@ -188,13 +254,14 @@ mod tests {
             response_code: Text::new("00").unwrap(),
             approval_code: Text::new("A1B2C3"),
             cvc_result: None,
+            authentication: None,
             last_four: Text::new("4242"),
             at: datetime!(2026-11-22 10:11:12.5 UTC),
         })
     }
 
     async fn append_all(path: &Path, numbers: std::ops::Range<u32>) -> usize {
-        let (journal, books, ended) = Journal::open(path).unwrap();
+        let (journal, books, ended) = Journal::open::<Books>(path).unwrap();
         let written: Vec<_> = numbers.map(|number| journal.append(Some(purchase(number)))).collect();
         for written in written {
             written.await.unwrap();
@@ -215,7 +282,7 @@ mod tests {
         for len in [1, line.len() / 2, line.len()] {
             std::fs::write(&file.0, [&whole[..], &line[..len]].concat()).unwrap();
             assert_eq!(append_all(&file.0, 50..51).await, 21, "torn after {len} bytes");
-            let (_, books, _) = Journal::open(&file.0).unwrap();
+            let (_, books, _) = Journal::open::<Books>(&file.0).unwrap();
             assert_eq!(books.len(), 22);
             assert!(books.find(Reference::new("000000000050").unwrap()).is_some());
             assert!(books.find(Reference::new("000000000099").unwrap()).is_none());
@@ -233,7 +300,7 @@ mod tests {
             [(whole.replacen("purchase", "gift", 1), "line 1"), (format!("{whole}{first}\n"), "line 3")]
         {
             std::fs::write(&file.0, &damaged).unwrap();
-            let error = Journal::open(&file.0).map(|_| ()).unwrap_err().to_string();
+            let error = Journal::open::<Books>(&file.0).map(|_| ()).unwrap_err().to_string();
             assert!(error.contains(line), "{error}");
             assert_eq!(std::fs::read_to_string(&file.0).unwrap(), damaged);
         }

@@ -2,10 +2,12 @@
 
 pub mod account_update;
 pub mod attach;
+pub mod authenticate;
 pub mod authorize;
 pub mod canaries;
 pub mod custodian_sets;
 pub mod customer;
+pub mod deposit;
 pub mod describe;
 pub mod enter_share;
 pub mod erase;
@@ -15,6 +17,7 @@ pub mod outcome;
 pub mod person;
 pub mod resolve;
 pub mod retention;
+pub mod settlement;
 pub mod sweep;
 pub mod tokenize;
 
@@ -22,7 +25,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kura_platform::clock;
-use kura_wire::ids::{AttemptId, MerchantId, NodeId, RequestId};
+use kura_wire::ids::{AttemptId, AuthenticationId, MerchantId, NodeId, RequestId};
 use kura_wire::vault::VaultErrorCode;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -36,6 +39,7 @@ use crate::crypto::keyring::{Keyring, KeyringSlot};
 use crate::crypto::sealing_keys::SealingKeys;
 use crate::custody::Custody;
 use crate::cvc_store::CvcStore;
+use crate::egress::Egress;
 use crate::guard::{About, Guard};
 use crate::inventory::KeyFiles;
 use crate::ledger::Ledger;
@@ -74,6 +78,10 @@ pub struct Vault {
     pub acquirer_test: Option<Acquirer>,
     /// The network for live keys.
     pub acquirer_live: Option<Acquirer>,
+    /// The networks' other services for test keys.
+    pub services_test: Option<Egress>,
+    /// The networks' other services for live keys.
+    pub services_live: Option<Egress>,
     /// Attempts that a task of this process is working on.
     pub in_flight: InFlight,
     /// Budgets, freezes, canaries.
@@ -90,6 +98,12 @@ impl Vault {
     fn acquirer(&self, livemode: bool) -> Result<&Acquirer, VaultErrorCode> {
         let acquirer = if livemode { &self.acquirer_live } else { &self.acquirer_test };
         acquirer.as_ref().ok_or(VaultErrorCode::NetworkNotConfigured)
+    }
+
+    /// The networks' other services: 3-D Secure, deposits.
+    pub fn services(&self, livemode: bool) -> Result<&Egress, VaultErrorCode> {
+        let services = if livemode { &self.services_live } else { &self.services_test };
+        services.as_ref().ok_or(VaultErrorCode::NetworkNotConfigured)
     }
 
     /// This node as rows have it.
@@ -218,6 +232,11 @@ fn store_error(error: StoreError) -> VaultErrorCode {
 /// The attempt's id as the database has it.
 fn attempt_uuid(attempt: AttemptId) -> Uuid {
     Uuid::from_bytes(*attempt.as_bytes())
+}
+
+/// The authentication's id as the database has it.
+fn authentication_uuid(authentication: AuthenticationId) -> Uuid {
+    Uuid::from_bytes(*authentication.as_bytes())
 }
 
 /// The merchant's id as the database has it.

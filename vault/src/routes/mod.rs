@@ -2,6 +2,7 @@
 
 pub mod control_plane;
 pub mod data_plane;
+mod deposits;
 mod persons;
 
 use axum::Json;
@@ -34,8 +35,10 @@ impl IntoResponse for Failure {
             VaultErrorCode::Malformed => StatusCode::BAD_REQUEST,
             VaultErrorCode::TokenUnknown
             | VaultErrorCode::AttemptUnknown
+            | VaultErrorCode::AuthenticationUnknown
             | VaultErrorCode::TestCardUnknown
-            | VaultErrorCode::CustomerUnknown => StatusCode::NOT_FOUND,
+            | VaultErrorCode::CustomerUnknown
+            | VaultErrorCode::PayerUnknown => StatusCode::NOT_FOUND,
             VaultErrorCode::TokenUsed | VaultErrorCode::AttemptMismatch => StatusCode::CONFLICT,
             VaultErrorCode::NetworkNotConfigured
             | VaultErrorCode::NetworkUnavailable

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kura_iso8583::{Class, Field, FrameReader, Message, Mti, Original};
 use kura_networks::acquirer::Acquirer;
+use kura_networks::three_d_secure::{CHALLENGE_LIFE, Directory};
 use kura_networks::{http, iso_server};
 use kura_platform::tls::TlsConfig;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
@@ -208,7 +209,9 @@ impl Running {
         let networks = Authority::new(&folder, "networks");
         let server = networks.identity(&folder, ACQUIRER, &networks);
         let client = networks.identity(&folder, "client.networks.example", &networks);
-        let (acquirer, _) = Acquirer::open(&folder.path("books.jsonl")).unwrap();
+        let cases = folder.path("three_d_secure.jsonl");
+        let (directory, _) = Directory::open(&cases, "http://localhost", CHALLENGE_LIFE).unwrap();
+        let (acquirer, _) = Acquirer::open(&folder.path("books.jsonl"), directory).unwrap();
         let acquirer = Arc::new(acquirer);
         let (iso, iso_address) = listen();
         let (web, web_address) = listen();
@@ -216,7 +219,7 @@ impl Running {
         let tls = iso_server::tls(&server).unwrap();
         tokio::spawn(iso_server::serve(iso, tls, Arc::clone(&acquirer), stopped));
         let handle = kura_platform::serve::handle_until_signal();
-        tokio::spawn(kura_platform::serve::plain(web, http::router(acquirer), handle));
+        tokio::spawn(kura_platform::serve::plain(web, http::router(acquirer, axum::Router::new()), handle));
         Self { folder, networks, client, iso: iso_address, http: format!("http://{web_address}"), stop }
     }
 
@@ -258,11 +261,16 @@ pub fn listen() -> (TcpListener, SocketAddr) {
 pub fn config_file(folder: &Folder, tls: &TlsConfig) -> PathBuf {
     let quoted = |path: &Path| serde_json::to_string(path).unwrap();
     let text = format!(
-        "iso8583_listener = \"127.0.0.1:0\"\nhttp_listener = \"127.0.0.1:0\"\nbooks = {}\n[tls]\ncertificate = {}\nprivate_key = {}\nca = {}\n",
-        quoted(&folder.path("new/books.jsonl")),
-        quoted(&tls.certificate),
-        quoted(&tls.private_key),
-        quoted(&tls.ca),
+        "iso8583_listener = \"127.0.0.1:0\"\nhttp_listener = \"127.0.0.1:0\"\nservices_listener = \"127.0.0.1:0\"\n\
+         public_url = \"http://localhost:0\"\nbooks = {books}\njournals = {journals}\n[tls]\n{tls}[services_tls]\n{tls}",
+        books = quoted(&folder.path("new/books.jsonl")),
+        journals = quoted(&folder.path("new")),
+        tls = format_args!(
+            "certificate = {}\nprivate_key = {}\nca = {}\n",
+            quoted(&tls.certificate),
+            quoted(&tls.private_key),
+            quoted(&tls.ca),
+        ),
     );
     let path = folder.path("networks.toml");
     std::fs::write(&path, text).unwrap();
