@@ -1,14 +1,18 @@
 //! The process's shared state, and the two routers that are built over it.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use kura_platform::health::Health;
+use kura_platform::standard_webhooks::{Secret, SignatureError};
 use kura_platform::tls::TlsError;
 use kura_wire::ids::RequestId;
+use kura_wire::notice::Network;
 use serde_json::Value;
+use thiserror::Error;
 use url::Url;
 use uuid::Uuid;
 
@@ -21,6 +25,17 @@ use crate::routes::checkout::sealing_keys::SealingKeyCaches;
 use crate::secret::Secrets;
 use crate::store::db::Db;
 use crate::vault_client::VaultClient;
+
+/// Why the process can't start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A network's secret.
+    #[error(transparent)]
+    Secret(#[from] SignatureError),
+}
 
 /// Shared by every request.
 #[derive(Clone)]
@@ -42,6 +57,8 @@ pub struct Inner {
     pub vault: VaultClient,
     /// Derived keys.
     pub secrets: Secrets,
+    /// With what networks sign.
+    pub notice_secrets: BTreeMap<Network, Secret>,
     /// API keys seen within the last second.
     pub keys: KeyCache,
     /// The vault's sealing keys, for some seconds.
@@ -68,8 +85,8 @@ impl App {
     /// Puts the state together.
     ///
     /// # Errors
-    /// [`TlsError`] when the certificates can't be used.
-    pub fn new(config: &Config, db: Db, secrets: Secrets, health: Health) -> Result<Self, TlsError> {
+    /// [`StartError`] for certificates and secrets that can't be used.
+    pub fn new(config: &Config, db: Db, secrets: Secrets, health: Health) -> Result<Self, StartError> {
         let timeout = Duration::from_millis(config.vault.timeout_ms);
         Ok(Self(Arc::new(Inner {
             public_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
@@ -79,6 +96,11 @@ impl App {
             db,
             vault: VaultClient::new(&config.tls, &config.vault.nodes, timeout)?,
             secrets,
+            notice_secrets: config
+                .notice_secrets
+                .iter()
+                .map(|(network, path)| Ok((*network, Secret::read(path)?)))
+                .collect::<Result<_, SignatureError>>()?,
             keys: KeyCache::default(),
             sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&config.rate_limits),
@@ -146,6 +168,7 @@ pub(crate) mod tests {
             db: Db::unreachable(),
             vault: VaultClient::unreachable(),
             secrets: crate::secret::for_tests(),
+            notice_secrets: BTreeMap::new(),
             keys: KeyCache::default(),
             sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&limits),

@@ -212,6 +212,18 @@ codes! {
     AuthenticationFailed "payment_intent_authentication_failure" Card 402
         "The payment was not authenticated by the card's issuer. Nothing was charged."
         "Ask the shopper to try again, or for another card.";
+    NoticeUnverified "notice_signature_invalid" Authentication 401
+        "The notice is not signed by the network, or not of now."
+        "For payment networks: sign as Standard Webhooks has it, with the secret that was agreed, and send within five minutes.";
+    AttemptExpired "payment_intent_payment_attempt_expired" InvalidRequest 400
+        "The time to pay is over. Nothing was charged."
+        "Confirm the payment again, with a payment method; the shopper gets new numbers.";
+    ProviderDecline "payment_method_provider_decline" Card 402
+        "The payment was refused by the shopper or the wallet. Nothing was charged."
+        "Ask the shopper to try again, or for another way to pay.";
+    IncompatibleMethod "payment_intent_incompatible_payment_method" InvalidRequest 400
+        "The payment can't be made with this kind of payment method."
+        "See `payment_method_types` of the payment, and what the kind of payment method allows: deposits are in yen, captured at once, by a shopper who is there, and not kept.";
     IdempotencyKeyReused "idempotency_key_reused" Idempotency 400
         "This Idempotency-Key was first used with other parameters, or for another endpoint. Use a new key for a new request."
         "Keys are remembered for 24 hours.";
@@ -230,17 +242,20 @@ codes! {
     VaultUnavailable "vault_unavailable" Api 503
         "Card processing is not available at the moment. Nothing was charged."
         "Try again with the same Idempotency-Key.";
+    Interrupted "interrupted" Api 503
+        "The request was interrupted. Whether it was done is not known yet."
+        "Try again with the same Idempotency-Key: the request carries on where it stopped, and never pays twice.";
     InternalError "internal_error" Api 500
         "Something went wrong on our side."
-        "Try again with the same Idempotency-Key: the request carries on where it stopped, and never pays twice. Quote the Request-Id if you write to us.";
+        "The same Idempotency-Key gets this same answer. Look whether the object is there before you ask with a new key. Quote the Request-Id if you write to us.";
 }
 
 impl Code {
     /// Whether trying again can help; `None` leaves it to the client's own rule.
     pub const fn should_retry(self) -> Option<bool> {
         match self {
-            Self::IdempotencyKeyInUse | Self::VaultUnavailable | Self::Overloaded | Self::InternalError => Some(true),
-            Self::IdempotencyKeyReused | Self::RawCardDataRefused => Some(false),
+            Self::IdempotencyKeyInUse | Self::VaultUnavailable | Self::Overloaded | Self::Interrupted => Some(true),
+            Self::IdempotencyKeyReused | Self::RawCardDataRefused | Self::InternalError => Some(false),
             _ => None,
         }
     }
@@ -259,9 +274,10 @@ impl Code {
         )
     }
 
-    /// The request may be run again under the same seed; its answer must not be kept.
+    /// The request may be run again under the same seed, and goes on where it stopped; its answer must not be kept. All other
+    /// answers are, a 500 too: what failed by a fault of ours would fail again.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Overloaded | Self::VaultUnavailable | Self::InternalError | Self::RateLimit)
+        matches!(self, Self::Overloaded | Self::VaultUnavailable | Self::Interrupted | Self::RateLimit)
     }
 
     /// The code for a network's or a card's refusal, as merchants know it from Stripe.

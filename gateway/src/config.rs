@@ -1,5 +1,6 @@
 //! The configuration file of the gateway: `gateway.toml`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use kura_platform::database::DatabaseConfig;
 use kura_platform::tls::TlsConfig;
 use kura_wire::ids::NodeId;
+use kura_wire::notice::Network;
 use serde::Deserialize;
 use url::Url;
 
@@ -36,6 +38,10 @@ pub struct Config {
     pub vault: VaultConfig,
     /// How much one address and one key may ask.
     pub rate_limits: RateLimits,
+    /// With what each payment network signs its notices: a file with `whsec_…` by the network's word. A network that is not
+    /// here is not listened to.
+    #[serde(default)]
+    pub notice_secrets: BTreeMap<Network, PathBuf>,
     /// The worker that settles attempts whose end is not known.
     pub recovery: RecoveryConfig,
 }

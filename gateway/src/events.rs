@@ -46,6 +46,7 @@ kinds! {
     PaymentIntentAmountCapturableUpdated "payment_intent.amount_capturable_updated";
     PaymentIntentCanceled "payment_intent.canceled";
     PaymentIntentCreated "payment_intent.created";
+    PaymentIntentDepositUnapplied "payment_intent.deposit_unapplied";
     PaymentIntentPaymentFailed "payment_intent.payment_failed";
     PaymentIntentProcessing "payment_intent.processing";
     PaymentIntentRequiresAction "payment_intent.requires_action";

@@ -14,6 +14,7 @@ pub mod api_key;
 pub mod app;
 pub mod codes;
 pub mod config;
+pub mod deposits;
 pub mod domain;
 pub mod edge;
 pub mod endpoint;

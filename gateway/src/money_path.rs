@@ -10,6 +10,7 @@
 
 use kura_platform::clock;
 use kura_wire::card::{CvcCheck, DeclineCode};
+use kura_wire::deposit::{GiveBack, GivenBack};
 use kura_wire::ids::TokenUse;
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::vault::{Authorize, Context, CvcRule, FollowUp, Initiator, Outcome, VaultErrorCode};
@@ -18,7 +19,7 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::codes::Code;
-use crate::domain::books::Movement;
+use crate::domain::books::{Movement, Network};
 use crate::domain::payment_intent::{End, Event, InFlight, Progress};
 use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Cause, Happened};
@@ -27,6 +28,7 @@ use crate::store::attempts::{self, Attempt, Kind, State};
 use crate::store::authentications::Authentication;
 use crate::store::cards::{self, Card};
 use crate::store::charges::{self, Charge};
+use crate::store::methods::{self, Method};
 use crate::store::payment_intents::{self, Intent, LastError, NamedCard};
 use crate::store::timeline::{self, Entry};
 use crate::store::{Tenant, refunds, transfers};
@@ -182,8 +184,8 @@ pub async fn tell_processing(app: &App, cause: &Cause, attempt: &Attempt) -> Api
     if !attempts::mark_told(&mut tx, tenant, attempt.id).await? {
         return Ok(());
     }
-    let card = cards::find(&mut tx, tenant, attempt.record).await?;
-    let shown = render::payment_intent::payment_intent(tenant, &intent, card.as_ref(), None);
+    let method = methods::find(&mut tx, tenant, attempt.method).await?;
+    let shown = render::payment_intent::payment_intent(tenant, &intent, method.as_ref(), None);
     events::tell(&mut tx, cause, at, [Happened::to(&shown, events::Kind::PaymentIntentProcessing)?]).await?;
     tx.commit().await?;
     Ok(())
@@ -221,8 +223,45 @@ async fn ask(
         (Kind::Authorize, None) => return Err(ApiError::internal("an authorization without a token")),
         (Kind::Capture, _) => app.vault.capture(&follow_up(context, network_reference)?).await,
         (Kind::Void, _) => app.vault.void(&follow_up(context, network_reference)?).await,
-        (Kind::Refund, _) => app.vault.refund(&follow_up(context, network_reference)?).await,
+        (Kind::Refund, _) => match again(attempt, &context)? {
+            Some(ask) => app.vault.give_back(&ask).await.map(given_back),
+            None => app.vault.refund(&follow_up(context, network_reference)?).await,
+        },
+        (Kind::Deposit, _) => return Err(ApiError::internal("a deposit goes its own way")),
     })
+}
+
+/// The question that gives a deposit back, and that is safe to ask again: the network is asked once for one attempt. `None` for
+/// attempts of other kinds.
+///
+/// # Errors
+/// 500 for rows that can't be.
+pub fn again(attempt: &Attempt, context: &Context) -> ApiResult<Option<GiveBack>> {
+    if attempt.kind != Kind::Refund || attempt.method.payer().is_none() {
+        return Ok(None);
+    }
+    let currency = parse_currency(&attempt.currency).map_err(ApiError::internal)?;
+    Ok(Some(GiveBack {
+        context: context.clone(),
+        attempt: attempt.id,
+        network_reference: attempt.network_reference.clone(),
+        original: attempt.original.ok_or_else(|| ApiError::internal("a refund without its deposit"))?,
+        money: Money::new(attempt.amount_minor, currency).map_err(ApiError::internal)?,
+    }))
+}
+
+/// How giving a deposit back went, in the words of a refund.
+pub const fn given_back(given: GivenBack) -> Outcome {
+    match given {
+        GivenBack::Accepted => Outcome::Approved { approval_code: String::new(), cvc_check: CvcCheck::Unavailable },
+        GivenBack::Refused => Outcome::Declined {
+            decline_code: DeclineCode::GenericDecline,
+            response_code: String::new(),
+            cvc_check: CvcCheck::Unavailable,
+        },
+        GivenBack::NotMade => Outcome::Reversed,
+        GivenBack::Unknown => Outcome::Unknown,
+    }
 }
 
 /// Writes down how an attempt ended, and all that follows. Settling twice changes nothing.
@@ -236,6 +275,9 @@ pub async fn settle(
     ending: &Ending,
     at_hand: Option<&Card>,
 ) -> ApiResult<(Intent, Option<Authentication>)> {
+    if attempt.kind == Kind::Deposit {
+        return Err(ApiError::internal("a deposit goes its own way"));
+    }
     let (tenant, at) = (cause.tenant, clock::now());
     let mut tx = app.db.begin(tenant).await?;
     let intent = payment_intents::lock(&mut tx, tenant, attempt.intent).await?;
@@ -250,11 +292,11 @@ pub async fn settle(
         tx.commit().await?;
         return Ok(step_up);
     }
-    let card = match at_hand {
-        Some(card) => Some(card.clone()),
-        None => cards::find(&mut tx, tenant, attempt.record).await?,
+    let method = match at_hand {
+        Some(card) => Some(Method::Card(card.clone())),
+        None => methods::find(&mut tx, tenant, attempt.method).await?,
     };
-    let mut settling = Settling { tenant, attempt, ending, at, card, happened: Vec::new() };
+    let mut settling = Settling { tenant, attempt, ending, at, method, happened: Vec::new() };
     let (intent, kind) = settling.write(&mut tx, intent).await?;
     events::tell(&mut tx, cause, at, settling.happened).await?;
     let resolved = cause.request.is_none().then(|| entry("resolved", attempt, Some(ending.state().as_str())));
@@ -297,7 +339,7 @@ struct Settling<'a> {
     attempt: &'a Attempt,
     ending: &'a Ending,
     at: OffsetDateTime,
-    card: Option<Card>,
+    method: Option<Method>,
     happened: Vec<Happened>,
 }
 
@@ -311,10 +353,11 @@ impl Settling<'_> {
             Kind::Capture => self.captured(conn).await?,
             Kind::Void => self.voided(conn, &mut intent).await?,
             Kind::Refund => self.refunded(conn).await?,
+            Kind::Deposit => return Err(ApiError::internal("a deposit goes its own way")),
         };
         payment_intents::update(conn, self.tenant, &intent).await?;
         if let Some(told) = self.told_of_the_payment() {
-            let shown = render::payment_intent::payment_intent(self.tenant, &intent, self.card.as_ref(), None);
+            let shown = render::payment_intent::payment_intent(self.tenant, &intent, self.method.as_ref(), None);
             self.happened.push(Happened::to(&shown, told)?);
         }
         Ok((intent, kind))
@@ -330,12 +373,12 @@ impl Settling<'_> {
             (Kind::Void, End::Approved) => Some(events::Kind::PaymentIntentCanceled),
             (Kind::Authorize, End::Unsent)
             | (Kind::Capture | Kind::Void, End::Declined | End::Reversed | End::Unsent)
-            | (Kind::Refund, _) => None,
+            | (Kind::Refund | Kind::Deposit, _) => None,
         }
     }
 
     fn tell_of_charge(&mut self, charge: &Charge, kind: events::Kind) -> ApiResult<()> {
-        let shown = render::charge::charge(self.tenant, charge, self.card.as_ref());
+        let shown = render::charge::charge(self.tenant, charge, self.method.as_ref());
         self.happened.push(Happened::to(&shown, kind)?);
         Ok(())
     }
@@ -353,14 +396,16 @@ impl Settling<'_> {
             Kind::Capture => (Some(InFlight::Capture(amount)), Event::Settled(end)),
             Kind::Void => (Some(InFlight::Void), Event::Settled(end)),
             Kind::Refund => (before.in_flight, Event::RefundSettled(amount, end)),
+            Kind::Deposit => (Some(InFlight::Deposit), Event::Settled(end)),
         };
         Progress { in_flight, ..before }.after(event).map_err(ApiError::internal)
     }
 
     async fn authorized(&mut self, conn: &mut PgConnection, intent: &mut Intent) -> ApiResult<&'static str> {
         let attempt = self.attempt;
+        let record = attempt.method.card().ok_or_else(|| ApiError::internal("an authorization without a card"))?;
         if self.ending.end() != End::Unsent {
-            cards::mark_token_used(conn, self.tenant, attempt.record, self.at).await?;
+            cards::mark_token_used(conn, self.tenant, record, self.at).await?;
         }
         if let Some(charge) = self.charge(intent) {
             charges::insert(conn, self.tenant, &charge).await?;
@@ -369,7 +414,7 @@ impl Settling<'_> {
             intent.latest_charge = Some(charge.id);
         }
         if self.ending.end() == End::Approved {
-            cards::mark_charged(conn, self.tenant, attempt.record, self.at).await?;
+            cards::mark_charged(conn, self.tenant, record, self.at).await?;
             self.keep_for_later(conn, intent).await?;
         }
         match self.ending {
@@ -402,14 +447,16 @@ impl Settling<'_> {
 
     /// The card of a payment that was to set it up for later becomes the customer's.
     async fn keep_for_later(&mut self, conn: &mut PgConnection, intent: &Intent) -> ApiResult<()> {
-        let (Some(_), Some(customer), Some(card)) = (intent.future_usage, intent.customer, self.card.clone()) else {
+        let (Some(_), Some(customer), Some(Method::Card(card))) =
+            (intent.future_usage, intent.customer, self.method.clone())
+        else {
             return Ok(());
         };
         if card.customer.is_none() && cards::attach(conn, self.tenant, card.record, customer).await? {
             let attached = Card { customer: Some(customer), ..card };
             let shown = render::card::payment_method(self.tenant, &attached);
             self.happened.push(Happened::to(&shown, events::Kind::PaymentMethodAttached)?);
-            self.card = Some(attached);
+            self.method = Some(Method::Card(attached));
         }
         Ok(())
     }
@@ -420,7 +467,7 @@ impl Settling<'_> {
             code: code.as_str().to_owned(),
             decline_code: decline_code.map(str::to_owned),
             charge: decline_code.and(Some(self.attempt.charge)),
-            record: self.attempt.record,
+            method: self.attempt.method,
         });
     }
 
@@ -443,7 +490,8 @@ impl Settling<'_> {
             released_minor: 0,
             refunded_minor: 0,
             captured: succeeded && attempt.capture,
-            record: attempt.record,
+            method: attempt.method,
+            place: None,
             customer: intent.customer,
             approval_code: None,
             response_code: None,
@@ -510,7 +558,8 @@ impl Settling<'_> {
 
     async fn book(&self, conn: &mut PgConnection, movement: Movement) -> ApiResult<()> {
         let Attempt { id, amount_minor, currency, .. } = self.attempt;
-        transfers::insert(conn, self.tenant, *id, movement, *amount_minor, currency, self.at).await?;
+        let network = Network::from(self.method.as_ref().and_then(Method::deposit));
+        transfers::insert(conn, self.tenant, *id, (movement, network), (*amount_minor, currency), self.at).await?;
         Ok(())
     }
 }

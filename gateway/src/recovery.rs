@@ -12,11 +12,12 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::RecoveryConfig;
+use crate::deposits;
 use crate::edge::call::Context;
 use crate::edge::idempotency::KEPT_FOR;
 use crate::error::ApiResult;
 use crate::events::{self, Cause};
-use crate::money_path::{Ending, settle, tell_processing};
+use crate::money_path::{self, Ending, given_back, settle, tell_processing};
 use crate::routes::setup_intents::flow;
 use crate::store::attempts::{self, Claimed, Kind, State};
 use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency, setup_intents};
@@ -71,13 +72,25 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
         merchant: claim.tenant.merchant(),
         livemode: claim.tenant.livemode(),
     };
-    let card = cards::find(&mut conn, claim.tenant, attempt.record).await?;
-    drop(conn);
     let cause = Cause::ours(claim.tenant);
+    if attempt.kind == Kind::Deposit {
+        drop(conn);
+        deposits::look(app, &cause, context, &attempt).await?;
+        let now = attempts::find(&mut *app.db.of(claim.tenant).await?, claim.tenant, claim.id).await?;
+        return Ok(now.map(|now| now.state).filter(|state| *state != State::Unresolved));
+    }
+    let card = match attempt.method.card() {
+        Some(record) => cards::find(&mut conn, claim.tenant, record).await?,
+        None => None,
+    };
+    drop(conn);
     tell_processing(app, &cause, &attempt).await?;
     // An authorization went to the card's node, if that was there; it knows best what it has under way.
     let node = card.as_ref().filter(|_| attempt.kind == Kind::Authorize).map(|card| card.node);
-    let answer = app.vault.resolve(&Resolve { context, attempt: attempt.id }, node).await;
+    let answer = match money_path::again(&attempt, &context)? {
+        Some(ask) => app.vault.give_back(&ask).await.map(given_back),
+        None => app.vault.resolve(&Resolve { context, attempt: attempt.id }, node).await,
+    };
     let ending = match answer {
         // Here a failure is about the question, not about the attempt.
         Err(_) => None,

@@ -28,6 +28,7 @@ use crate::routes::payment_intents::render_in;
 use crate::routes::setup_intents::flow;
 use crate::store::attempts::{Attempt, Kind, State as AttemptState};
 use crate::store::authentications::{self, Authentication, Owner, State};
+use crate::store::methods::{Method, MethodRef};
 use crate::store::payment_intents::{self, Intent, LastError, ThreeDSecure};
 use crate::store::timeline::{self, Entry};
 use crate::store::{Tenant, cards};
@@ -280,13 +281,13 @@ async fn ended(context: &Context, authentication: &Authentication, end: &Authent
                 code: Code::AuthenticationFailed.as_str().to_owned(),
                 decline_code: None,
                 charge: None,
-                record: authentication.card.record,
+                method: MethodRef::Card(authentication.card.record),
             }),
             ..intent
         };
         payment_intents::update(&mut tx, tenant, &intent).await?;
         timeline::append(&mut tx, tenant, intent.id, context.cause().request, at, &[said]).await?;
-        let shown = payment_intent(tenant, &intent, Some(&card), None);
+        let shown = payment_intent(tenant, &intent, Some(&Method::Card(card.clone())), None);
         let told = Happened::to(&shown, events::Kind::PaymentIntentPaymentFailed)?;
         events::tell(&mut tx, &context.cause(), at, [told]).await?;
         tx.commit().await?;
@@ -318,7 +319,7 @@ fn attempt_after(context: &Context, authentication: &Authentication, intent: &In
         network_reference: ids.network_reference,
         amount_minor: intent.progress.amount,
         currency: intent.currency.clone(),
-        record: authentication.card.record,
+        method: MethodRef::Card(authentication.card.record),
         capture: intent.progress.capture_method == CaptureMethod::Automatic,
         authentication: Some(authentication.id),
         off_session: false,

@@ -9,10 +9,11 @@
 use std::time::Duration;
 
 use kura_platform::tls::{TlsConfig, TlsError};
+use kura_wire::deposit::{self, DepositState, FindDeposit, GiveBack, GivenBack, RequestDeposit, WithdrawDeposit};
 use kura_wire::ids::{CustomerId, NodeId};
 use kura_wire::payer::{
     EraseCustomer, ErasedCustomer, FindCustomers, PATH_ERASE_CUSTOMER, PATH_FIND_CUSTOMERS, PATH_STORE_CUSTOMER,
-    PATH_UPDATE_CUSTOMER, StoreCustomer, StoredCustomer, UpdateCustomer,
+    PATH_STORE_PAYER, PATH_UPDATE_CUSTOMER, StoreCustomer, StorePayer, StoredCustomer, StoredPayer, UpdateCustomer,
 };
 use kura_wire::sealed_box::{SignedKeySet, node_of_key};
 use kura_wire::three_d_secure::{
@@ -86,6 +87,7 @@ fn sends_nothing(code: VaultErrorCode) -> bool {
         | V::PayerFieldMissing
         | V::PayerFieldUnexpected
         | V::CustomerUnknown
+        | V::PayerUnknown
         | V::AttemptUnknown
         | V::AuthenticationUnknown
         | V::AttemptMismatch
@@ -228,6 +230,46 @@ impl VaultClient {
         self.post(None, PATH_AUTHENTICATION, ask).await
     }
 
+    /// Keeps who pays without a card; gives the masked form. Asked again for an id, it answers the same.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn store_payer(&self, ask: &StorePayer) -> Result<StoredPayer, VaultFailure> {
+        self.post(None, PATH_STORE_PAYER, ask).await
+    }
+
+    /// Has a network wait for a shopper's money. Asked twice for one attempt, the network is asked once.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn request_deposit(&self, ask: &RequestDeposit) -> Result<DepositState, VaultFailure> {
+        self.post(None, deposit::PATH_REQUEST, ask).await
+    }
+
+    /// Has it wait no longer.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn withdraw_deposit(&self, ask: &WithdrawDeposit) -> Result<DepositState, VaultFailure> {
+        self.post(None, deposit::PATH_WITHDRAW, ask).await
+    }
+
+    /// What became of it?
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn find_deposit(&self, ask: &FindDeposit) -> Result<DepositState, VaultFailure> {
+        self.post(None, deposit::PATH_FIND, ask).await
+    }
+
+    /// Gives money of a deposit back. Asked twice for one attempt, the network is asked once.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn give_back(&self, ask: &GiveBack) -> Result<GivenBack, VaultFailure> {
+        self.post(None, deposit::PATH_GIVE_BACK, ask).await
+    }
+
     /// The customers with an e-mail address, at most [`kura_wire::payer::MAX_FOUND`].
     ///
     /// # Errors
@@ -353,6 +395,7 @@ impl From<VaultFailure> for ApiError {
             V::PostcodeInvalid => invalid("address[postal_code]", "a postcode of seven digits"),
             V::AddressInvalid => invalid("address", "1 to 300 characters without control characters"),
             V::CustomerUnknown => Self::missing("customer", "customer"),
+            V::PayerUnknown => Self::missing("payment method", "payment_method"),
             // The issuer was not asked; to the shopper it is the same.
             V::ExposedCardRefused => Self::new(Code::CardDeclined).declined_for("restricted_card"),
             V::TokenUnknown => Self::missing("token or payment method", "payment_method"),
@@ -361,9 +404,12 @@ impl From<VaultFailure> for ApiError {
             V::NetworkUnavailable | V::Overloaded | V::NetworkNotConfigured | V::Sealed => {
                 Self::new(Code::VaultUnavailable).retry_after(1)
             }
+            V::PayerFieldMissing => {
+                let message = "A field of billing_details that this payment method needs is missing.";
+                Self::with_message(Code::ParameterMissing, message).on("billing_details")
+            }
+            V::PayerFieldUnexpected => invalid("billing_details", "what this payment method needs, and no more"),
             V::Malformed
-            | V::PayerFieldMissing
-            | V::PayerFieldUnexpected
             | V::AttemptUnknown
             | V::AuthenticationUnknown
             | V::AttemptMismatch

@@ -14,6 +14,7 @@ pub mod random;
 pub mod redact;
 pub mod serve;
 pub mod signature;
+pub mod standard_webhooks;
 pub mod telemetry;
 pub mod tls;
 

@@ -50,7 +50,12 @@ fn record_of(token: &Value) -> [u8; 16] {
 }
 
 fn store_payer(plane: &Plane, merchant: MerchantId, method: &str, fields: &Value) -> (u16, Value) {
-    plane.post(payer::PATH_STORE_PAYER, &json!({ "context": context(merchant), "method": method, "fields": fields }))
+    store_payer_as(plane, merchant, method, fields, PayerId::from_bytes(random::bytes()))
+}
+
+fn store_payer_as(plane: &Plane, merchant: MerchantId, method: &str, fields: &Value, id: PayerId) -> (u16, Value) {
+    let body = json!({ "context": context(merchant), "payer": id, "method": method, "fields": fields });
+    plane.post(payer::PATH_STORE_PAYER, &body)
 }
 
 fn payer_id(stored: &Value) -> PayerId {
@@ -75,17 +80,39 @@ fn payers_come_back_masked_and_open_with_a_receipt_alone() {
 
     let (vault, record) = (&linked().vault, *payer_id(&stored).as_bytes());
     let receipt = |class| linked().receipt(merchant, record, class);
-    let open = |class, merchant| block_on(vault.open_payer(receipt(class), class, merchant, request()));
+    let keyring = vault.keys.keyring().expect("it is open");
+    let whose = |merchant| wire::Context { request_id: request(), merchant, livemode: false };
+    let open = |class, merchant| block_on(vault.open_payer(&keyring, receipt(class), class, &whose(merchant)));
     let opened = open(DataClass::Konbini, merchant).expect("it opens");
     assert_eq!(opened.name.as_ref().unwrap().as_str(), "山田 太郎");
     assert_eq!(opened.phone.as_ref().unwrap().as_str(), "09012345678");
     assert_eq!(opened.email.as_ref().unwrap().as_str(), "Hanako@Example.jp");
-    let unknown = Some(wire::VaultErrorCode::CustomerUnknown);
+    let unknown = Some(wire::VaultErrorCode::PayerUnknown);
     assert_eq!(open(DataClass::Payeasy, merchant).err(), unknown);
     assert_eq!(open(DataClass::Konbini, new_merchant()).err(), unknown);
+    let live = wire::Context { livemode: true, ..whose(merchant) };
+    let other_mode = block_on(vault.open_payer(&keyring, receipt(DataClass::Konbini), DataClass::Konbini, &live));
+    assert_eq!(other_mode.err(), unknown, "a mode has its own payers");
     let id = Uuid::from_bytes(record);
     let rows = Stack::shared().sql("vault", &format!("SELECT count(*) FROM openings WHERE record_id = '{id}'"));
-    assert_eq!(rows, "3", "a row for each receipt");
+    assert_eq!(rows, "4", "a row for each receipt");
+}
+
+/// Asked twice under one id, the first payer is kept and told of; another merchant or method gets nothing under it.
+#[test]
+fn a_payer_is_kept_once_under_the_gateways_id() {
+    let (plane, merchant) = (Plane::data(Stack::shared()), new_merchant());
+    let id = PayerId::from_bytes(random::bytes());
+    let first = json!({ "name": "山田", "phone": "09012345678" });
+    let other = json!({ "name": "鈴木", "phone": "09087654321" });
+    let stored = store_payer_as(&plane, merchant, "konbini", &first, id);
+    assert_eq!(stored.0, 200, "{}", stored.1);
+    assert_eq!(stored.1["payer"], json!(id));
+    assert_eq!(store_payer_as(&plane, merchant, "konbini", &other, id), stored);
+    for (merchant, method) in [(new_merchant(), "konbini"), (merchant, "payeasy")] {
+        let (status, refused) = store_payer_as(&plane, merchant, method, &first, id);
+        assert_eq!((status, refused["code"].as_str()), (404, Some("payer_unknown")));
+    }
 }
 
 /// What breaks a rule is refused in the field's own word, and nothing is kept of it.

@@ -20,7 +20,7 @@ pub const PATH_FIND: &str = "/v1/deposits/find";
 /// `POST` [`GiveBack`], answers [`GivenBack`].
 pub const PATH_GIVE_BACK: &str = "/v1/deposits/give_back";
 
-/// Ask a network for a payment. Asked twice for one attempt, it is asked once and both are told of it.
+/// Ask a network for a payment. Asked twice for one attempt, it is asked once and both are told how it stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestDeposit {
@@ -39,15 +39,17 @@ pub struct RequestDeposit {
     /// Until when it can be paid.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
-    /// What stands on the receipt.
+    /// What stands on the receipt. At most 100 characters.
     pub description: Option<String>,
-    /// Konbini: a confirmation number of the merchant's choice, such as the payer's telephone number. 10 or 11 digits.
+    /// Konbini: a confirmation number of the merchant's choice, such as the payer's telephone number. 10 or 11 digits. The
+    /// network draws one otherwise.
     pub confirmation_number: Option<String>,
     /// E-money: where the wallet sends the shopper afterwards: a page of the gateway.
     pub return_url: Option<String>,
 }
 
-/// Take a request back, so that it can't be paid any more.
+/// Take a request back, so that it can't be paid any more. Answers how it stands then: `Withdrawn`, or `Paid` when the shopper
+/// was faster.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawDeposit {
@@ -57,7 +59,8 @@ pub struct WithdrawDeposit {
     pub attempt: AttemptId,
 }
 
-/// What became of a request? Answers what the network says now.
+/// What became of a request? Answers what the network says now. What is not there is made never to come: after
+/// [`DepositState::NotMade`] the same attempt asks for nothing any more.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FindDeposit {
@@ -76,7 +79,7 @@ pub enum DepositState {
         /// What to do.
         instructions: Instructions,
     },
-    /// The money is there.
+    /// The money is there, in time or late.
     Paid {
         /// When it was paid.
         #[serde(with = "time::serde::rfc3339")]
@@ -107,6 +110,8 @@ pub enum Instructions {
     Konbini {
         /// One for each chain.
         stores: Vec<StoreCode>,
+        /// The network's page with the same numbers, to be shown at the register.
+        voucher_url: String,
     },
     /// Type these numbers into a bank's machine or pages (Pay-easy).
     Payeasy {
@@ -164,7 +169,8 @@ impl StoreChain {
     }
 }
 
-/// Give money of a paid request back: to the wallet, or by bank transfer to the payer.
+/// Give money of a paid request back: to the wallet, or by bank transfer to the payer. All of it or a part, more than once, and
+/// never more than was paid.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GiveBack {

@@ -164,12 +164,14 @@ pub enum PayerMethod {
     Emoney,
 }
 
-/// Keep a payer.
+/// Keep a payer. Asked twice for one id, the first is kept and both are told of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StorePayer {
     /// Who asks.
     pub context: Context,
+    /// Chosen by the gateway before it asks, so that it may ask again.
+    pub payer: PayerId,
     /// Which network will need it.
     pub method: PayerMethod,
     /// Who pays.

@@ -278,6 +278,9 @@ pub enum VaultErrorCode {
     /// No such customer of this merchant and mode.
     #[error("no such customer")]
     CustomerUnknown,
+    /// No such payer of this merchant, mode and method.
+    #[error("no such payer")]
+    PayerUnknown,
     /// The card is on the watchlist of exposed cards, and this vault refuses those.
     #[error("exposed card refused")]
     ExposedCardRefused,

@@ -1,13 +1,23 @@
 //! What each movement of money is in the books: one transfer from one account to another, so that both sides are equal by
 //! construction.
 
+use kura_wire::payer::PayerMethod;
+
 /// Accounts of one merchant in one mode and currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Account {
     /// What the acquirer owes us for captured payments.
     AcquirerReceivable,
+    /// What the convenience stores' collector owes us.
+    KonbiniReceivable,
+    /// What the banks' collector (Pay-easy) owes us.
+    PayeasyReceivable,
+    /// What the wallet owes us.
+    EmoneyReceivable,
     /// What we owe the merchant.
     MerchantPayable,
+    /// Deposits that came when their payment could not take them any more, and are to be given back.
+    UnappliedDeposits,
 }
 
 impl Account {
@@ -15,7 +25,11 @@ impl Account {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AcquirerReceivable => "acquirer_receivable",
+            Self::KonbiniReceivable => "konbini_receivable",
+            Self::PayeasyReceivable => "payeasy_receivable",
+            Self::EmoneyReceivable => "emoney_receivable",
             Self::MerchantPayable => "merchant_payable",
+            Self::UnappliedDeposits => "unapplied_deposits",
         }
     }
 }
@@ -27,6 +41,47 @@ pub enum Movement {
     Capture,
     /// Money was given back.
     Refund,
+    /// A shopper brought money.
+    Deposit,
+    /// A shopper brought money for a payment that can't take it.
+    Unapplied,
+}
+
+/// Over which network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// The cards' acquirer.
+    Acquirer,
+    /// Convenience stores.
+    Konbini,
+    /// Banks.
+    Payeasy,
+    /// The wallet.
+    Emoney,
+}
+
+impl Network {
+    /// What it owes us.
+    const fn receivable(self) -> Account {
+        match self {
+            Self::Acquirer => Account::AcquirerReceivable,
+            Self::Konbini => Account::KonbiniReceivable,
+            Self::Payeasy => Account::PayeasyReceivable,
+            Self::Emoney => Account::EmoneyReceivable,
+        }
+    }
+}
+
+impl From<Option<PayerMethod>> for Network {
+    /// Cards have no payer's method.
+    fn from(method: Option<PayerMethod>) -> Self {
+        match method {
+            None => Self::Acquirer,
+            Some(PayerMethod::Konbini) => Self::Konbini,
+            Some(PayerMethod::Payeasy) => Self::Payeasy,
+            Some(PayerMethod::Emoney) => Self::Emoney,
+        }
+    }
 }
 
 impl Movement {
@@ -35,14 +90,17 @@ impl Movement {
         match self {
             Self::Capture => "capture",
             Self::Refund => "refund",
+            Self::Deposit => "deposit",
+            Self::Unapplied => "unapplied",
         }
     }
 
     /// The account that is debited and the one that is credited.
-    pub const fn accounts(self) -> (Account, Account) {
+    pub const fn accounts(self, network: Network) -> (Account, Account) {
         match self {
-            Self::Capture => (Account::AcquirerReceivable, Account::MerchantPayable),
-            Self::Refund => (Account::MerchantPayable, Account::AcquirerReceivable),
+            Self::Capture | Self::Deposit => (network.receivable(), Account::MerchantPayable),
+            Self::Refund => (Account::MerchantPayable, network.receivable()),
+            Self::Unapplied => (network.receivable(), Account::UnappliedDeposits),
         }
     }
 }
@@ -51,11 +109,15 @@ impl Movement {
 mod tests {
     use super::*;
 
-    /// A refund undoes a capture, account by account.
+    /// A refund undoes a capture or a deposit, account by account, over each network.
     #[test]
     fn a_refund_is_a_capture_turned_round() {
-        let (debit, credit) = Movement::Capture.accounts();
-        assert_eq!(Movement::Refund.accounts(), (credit, debit));
-        assert_ne!(debit, credit);
+        for network in [Network::Acquirer, Network::Konbini, Network::Payeasy, Network::Emoney] {
+            let (debit, credit) = Movement::Capture.accounts(network);
+            assert_eq!(Movement::Refund.accounts(network), (credit, debit));
+            assert_eq!(Movement::Deposit.accounts(network), (debit, credit));
+            assert_eq!(Movement::Unapplied.accounts(network), (debit, Account::UnappliedDeposits));
+            assert_ne!(debit, credit);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the business decides, without I/O: the PaymentIntent's state machine, what is booked, how payers are masked.
 
 pub mod books;
+pub mod deposit;
 pub mod mask;
 pub mod payment_intent;
 pub mod setup_intent;

@@ -167,6 +167,8 @@ pub enum Event {
     RequestEnded,
     /// The shopper brought it.
     Deposited,
+    /// The shopper brought it after all, when it was given up.
+    DepositedLate,
     /// Capture so much of what was authorized.
     Capture(i64),
     /// Call it off.
@@ -243,6 +245,10 @@ impl Progress {
             (Event::Deposited, Some(InFlight::Request | InFlight::Deposit)) => {
                 Ok(Self { received: self.amount, ..self.rest(Status::Succeeded) })
             }
+            // It was given up, and nothing else has paid it since.
+            (Event::DepositedLate, _) if self.is_open() => {
+                Ok(Self { received: self.amount, ..self.rest(Status::Succeeded) })
+            }
             (Event::Capture(amount), _) => self.capture(amount),
             (Event::Cancel, _) => self.cancel(),
             (Event::Refund(amount), _) => self.refund(amount),
@@ -258,7 +264,8 @@ impl Progress {
                 | Event::AuthenticationFailed
                 | Event::Requested
                 | Event::RequestEnded
-                | Event::Deposited,
+                | Event::Deposited
+                | Event::DepositedLate,
                 _,
             ) => Err(Refusal::Status),
         }
@@ -365,6 +372,7 @@ mod tests {
             Just(Event::Requested),
             Just(Event::RequestEnded),
             Just(Event::Deposited),
+            Just(Event::DepositedLate),
             amounts.clone().prop_map(Event::Capture),
             Just(Event::Cancel),
             amounts.clone().prop_map(Event::Refund),
@@ -397,7 +405,7 @@ mod tests {
                     prop_assert_eq!(next.status, now.status);
                 }
                 if next.received > now.received {
-                    let brings = matches!(event, Event::Settled(End::Approved) | Event::Deposited);
+                    let brings = matches!(event, Event::Settled(End::Approved) | Event::Deposited | Event::DepositedLate);
                     prop_assert!(brings, "money comes from approvals and deposits only");
                 }
                 now = next;
@@ -470,6 +478,11 @@ mod tests {
         assert_eq!((brought.status, brought.received, brought.refundable()), (Status::Succeeded, 1_000, 1_000));
         assert_eq!(early, brought, "the word may be here before the answer");
         assert_eq!(brought.after(Event::Deposited), Err(Refusal::Status), "once");
+        assert_eq!(brought.after(Event::DepositedLate), Err(Refusal::Status), "once");
+        let given_up = waiting.after(Event::RequestEnded).unwrap();
+        assert_eq!(given_up.after(Event::DepositedLate).unwrap().status, Status::Succeeded, "late, but it is there");
+        let called_off = waiting.after(Event::Cancel).unwrap();
+        assert_eq!(called_off.after(Event::DepositedLate), Err(Refusal::Status), "nobody waits for it");
     }
 
     /// A refund whose end is unknown keeps its amount reserved, and gives it free when it turns out not to have happened.

@@ -7,7 +7,8 @@
 //! - the row is `finished`: the same status and body again, marked `Idempotent-Replayed`;
 //! - the row is `in_flight`: 409, unless its process is surely gone (older than a minute, or of an earlier start of this
 //!   process): then this request takes it over, **with the old seed**;
-//! - the row is `retryable` (it ended in a 5xx): it runs again, with the old seed.
+//! - the row is `retryable` (it ended in a 503 or 429: an outage in the middle of it): it runs again, with the old seed. A 500
+//!   is an answer like any other, and is replayed.
 //!
 //! Running again is safe because the second run computes the first run's ids, finds what it wrote, and goes on from there.
 //! A row lives for 24 hours.

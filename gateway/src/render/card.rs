@@ -1,6 +1,7 @@
 //! Cards, under both of their names: `tok_…` and `pm_…`.
 
 use kura_wire::ids::TokenUse;
+use kura_wire::payer::PayerMethod;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -9,6 +10,8 @@ use super::{nulls, unix, word};
 use crate::endpoint::expand::Expandable;
 use crate::store::Tenant;
 use crate::store::cards::Card;
+use crate::store::methods::Method;
+use crate::store::payers::{self, Payer};
 
 word!(TokenWord, "token");
 word!(CardWord, "card");
@@ -16,8 +19,8 @@ word!(MethodWord, "payment_method");
 word!(UnknownWord, "unknown");
 nulls!(UnusedOfToken { client_ip });
 nulls!(UnusedOfTokenCard { country, cvc_check, name });
-nulls!(UnusedAddress { city, country, line1, line2, postal_code, state });
-nulls!(UnusedBilling { email, name, phone, tax_id });
+nulls!(UnusedAddress { city, country, line2, state });
+nulls!(UnusedBilling { tax_id });
 nulls!(Checks { address_line1_check, address_postal_code_check, cvc_check });
 nulls!(UnusedDetails { country, generated_from, wallet });
 
@@ -78,27 +81,54 @@ pub struct PaymentMethod {
     pub allow_redisplay: &'static str,
     /// Masked.
     pub billing_details: BillingDetails,
-    /// What may be seen of the card.
-    pub card: Details,
+    /// What may be seen of the card, of a card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<Details>,
     /// Unix seconds.
     pub created: i64,
     /// The customer that it is attached to.
     pub customer: Option<Expandable>,
     /// Live or test.
     pub livemode: bool,
+    /// Empty; there where it is what `type` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub konbini: Option<Map<String, Value>>,
+    /// Empty; there where it is what `type` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payeasy: Option<Map<String, Value>>,
+    /// Empty; there where it is what `type` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emoney: Option<Map<String, Value>>,
     /// Your data.
     pub metadata: Map<String, Value>,
-    /// `card`.
-    pub r#type: CardWord,
+    /// `card`, `konbini`, `payeasy`, `emoney`.
+    pub r#type: &'static str,
 }
 
 /// Who pays, masked.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct BillingDetails {
-    /// Not kept.
-    pub address: UnusedAddress,
+    /// Where they live.
+    pub address: MaskedAddress,
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// The name.
+    pub name: Option<String>,
+    /// The telephone number.
+    pub phone: Option<String>,
     #[serde(flatten)]
     unused: UnusedBilling,
+}
+
+/// Where somebody lives, masked as a whole.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct MaskedAddress {
+    /// All of it.
+    pub line1: Option<String>,
+    /// The postcode.
+    pub postal_code: Option<String>,
+    #[serde(flatten)]
+    unused: UnusedAddress,
 }
 
 /// What may be seen of a saved card.
@@ -179,12 +209,59 @@ pub fn payment_method(tenant: Tenant, card: &Card) -> PaymentMethod {
         object: MethodWord::default(),
         allow_redisplay: "unspecified",
         billing_details: BillingDetails::default(),
-        card: details(card),
+        card: Some(details(card)),
         created: unix(card.created_at),
         customer: card.customer.map(Expandable::from),
         livemode: tenant.livemode(),
+        konbini: None,
+        payeasy: None,
+        emoney: None,
         metadata: card.metadata.clone(),
-        r#type: CardWord::default(),
+        r#type: "card",
+    }
+}
+
+/// Of either kind.
+pub fn method(tenant: Tenant, method: &Method) -> PaymentMethod {
+    match method {
+        Method::Card(card) => payment_method(tenant, card),
+        Method::Payer(payer) => of_payer(tenant, payer),
+    }
+}
+
+/// Of one who pays without a card.
+pub fn of_payer(tenant: Tenant, payer: &Payer) -> PaymentMethod {
+    let there = |method| (payer.method == method).then(Map::new);
+    PaymentMethod {
+        id: payer.method_id(),
+        object: MethodWord::default(),
+        allow_redisplay: "unspecified",
+        billing_details: billing_details(payer),
+        card: None,
+        created: unix(payer.created_at),
+        customer: None,
+        livemode: tenant.livemode(),
+        konbini: there(PayerMethod::Konbini),
+        payeasy: there(PayerMethod::Payeasy),
+        emoney: there(PayerMethod::Emoney),
+        metadata: payer.metadata.clone(),
+        r#type: payers::word(payer.method),
+    }
+}
+
+/// Who pays, masked as the vault did it.
+pub fn billing_details(payer: &Payer) -> BillingDetails {
+    let masked = payer.masked.clone();
+    BillingDetails {
+        address: MaskedAddress {
+            line1: masked.address,
+            postal_code: masked.postcode,
+            unused: UnusedAddress::default(),
+        },
+        email: masked.email,
+        name: masked.name,
+        phone: masked.phone,
+        unused: UnusedBilling::default(),
     }
 }
 

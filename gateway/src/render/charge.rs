@@ -1,17 +1,19 @@
 //! Charges.
 
-use kura_wire::ids::TokenUse;
+use kura_wire::payer::PayerMethod;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::card::{BillingDetails, CardWord, UnknownWord};
+use super::card::{BillingDetails, UnknownWord, billing_details};
 use super::{nulls, unix, word};
 use crate::codes::Code;
 use crate::endpoint::expand::Expandable;
 use crate::store::Tenant;
 use crate::store::cards::Card;
 use crate::store::charges::Charge as Row;
+use crate::store::methods::Method;
+use crate::store::payers;
 
 word!(ChargeWord, "charge");
 nulls!(Unused {
@@ -116,9 +118,40 @@ pub struct Outcome {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct MethodDetails {
     /// A card's.
-    pub card: CardDetails,
-    /// `card`.
-    pub r#type: CardWord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardDetails>,
+    /// A deposit's at a convenience store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub konbini: Option<KonbiniDetails>,
+    /// A deposit's by bank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payeasy: Option<PayeasyDetails>,
+    /// A payment's from the wallet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emoney: Option<Map<String, Value>>,
+    /// `card`, `konbini`, `payeasy`, `emoney`.
+    pub r#type: &'static str,
+}
+
+/// A deposit at a convenience store.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct KonbiniDetails {
+    /// Where.
+    pub store: Option<Store>,
+}
+
+/// A convenience store.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Store {
+    /// `familymart`, `lawson`, `ministop`, `seicomart`.
+    pub chain: Option<String>,
+}
+
+/// A deposit by bank.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PayeasyDetails {
+    /// The bank, in one word.
+    pub bank: Option<String>,
 }
 
 /// The card as it was at the charge.
@@ -161,8 +194,8 @@ pub struct Checks {
     pub cvc_check: Option<String>,
 }
 
-/// A charge and its card.
-pub fn charge(tenant: Tenant, row: &Row, card: Option<&Card>) -> Charge {
+/// A charge and its payment method.
+pub fn charge(tenant: Tenant, row: &Row, method: Option<&Method>) -> Charge {
     let failure = row.decline_code.as_deref().map(Code::of_decline);
     // As Stripe does: what is freed without having been taken counts as refunded.
     let refunded = row.refunded_minor + row.released_minor;
@@ -173,7 +206,10 @@ pub fn charge(tenant: Tenant, row: &Row, card: Option<&Card>) -> Charge {
         amount_captured: row.captured_minor,
         amount_refunded: refunded,
         balance_transaction: None,
-        billing_details: BillingDetails::default(),
+        billing_details: match method {
+            Some(Method::Payer(payer)) => billing_details(payer),
+            Some(Method::Card(_)) | None => BillingDetails::default(),
+        },
         captured: row.captured,
         created: unix(row.created_at),
         currency: row.currency.clone(),
@@ -188,8 +224,8 @@ pub fn charge(tenant: Tenant, row: &Row, card: Option<&Card>) -> Charge {
         outcome: outcome(row),
         paid: row.succeeded,
         payment_intent: row.intent.into(),
-        payment_method: card.map(|card| card.token(TokenUse::Multi).into()),
-        payment_method_details: card.map(|card| details(row, card)),
+        payment_method: method.map(|method| method.id().into()),
+        payment_method_details: method.map(|method| details(row, method)),
         refunded: row.succeeded && refunded == row.amount_minor,
         status: if row.succeeded { "succeeded" } else { "failed" },
         unused: Unused::default(),
@@ -220,8 +256,27 @@ fn outcome(row: &Row) -> Outcome {
     }
 }
 
-fn details(row: &Row, card: &Card) -> MethodDetails {
-    let card = CardDetails {
+fn details(row: &Row, method: &Method) -> MethodDetails {
+    let mut details = MethodDetails { card: None, konbini: None, payeasy: None, emoney: None, r#type: "card" };
+    match method {
+        Method::Card(card) => details.card = Some(card_details(row, card)),
+        Method::Payer(payer) => {
+            details.r#type = payers::word(payer.method);
+            match payer.method {
+                PayerMethod::Konbini => {
+                    let store = row.place.clone().map(|chain| Store { chain: Some(chain) });
+                    details.konbini = Some(KonbiniDetails { store });
+                }
+                PayerMethod::Payeasy => details.payeasy = Some(PayeasyDetails { bank: row.place.clone() }),
+                PayerMethod::Emoney => details.emoney = Some(Map::new()),
+            }
+        }
+    }
+    details
+}
+
+fn card_details(row: &Row, card: &Card) -> CardDetails {
+    CardDetails {
         amount_authorized: row.succeeded.then_some(row.amount_minor),
         authorization_code: row.approval_code.clone(),
         brand: card.brand.clone(),
@@ -234,6 +289,5 @@ fn details(row: &Row, card: &Card) -> MethodDetails {
         last4: card.last_four.clone(),
         network: card.brand.clone(),
         unused: UnusedDetails::default(),
-    };
-    MethodDetails { card, r#type: CardWord::default() }
+    }
 }

@@ -1,17 +1,18 @@
 //! PaymentIntents.
 
-use kura_wire::ids::TokenUse;
+use kura_wire::deposit::{Instructions, StoreChain};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::card::{CardWord, PaymentMethod, payment_method};
+use super::card::{self, PaymentMethod};
 use super::{nulls, unix, word};
 use crate::codes::Code;
 use crate::endpoint::expand::Expandable;
 use crate::store::Tenant;
-use crate::store::cards::Card;
-use crate::store::payment_intents::{FutureUsage, Intent, LastError};
+use crate::store::deposits::Deposit;
+use crate::store::methods::Method;
+use crate::store::payment_intents::{FutureUsage, Intent, LastError, MethodType};
 
 word!(IntentWord, "payment_intent");
 word!(CardErrorWord, "card_error");
@@ -31,6 +32,7 @@ nulls!(Unused {
     transfer_group,
 });
 nulls!(UnusedOptions { installments, mandate_options, network });
+nulls!(UnusedFuture { setup_future_usage });
 
 /// A payment, from the wish to be paid to the money.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -80,7 +82,7 @@ pub struct PaymentIntent {
     /// What was said of each method.
     pub payment_method_options: PaymentMethodOptions,
     /// What it may be paid with.
-    pub payment_method_types: Vec<CardWord>,
+    pub payment_method_types: Vec<&'static str>,
     /// Masked.
     pub receipt_email: Option<String>,
     /// For what the payment method is kept.
@@ -100,6 +102,65 @@ pub enum NextAction {
         /// Which.
         redirect_to_url: RedirectToUrl,
     },
+    /// Go to a convenience store, and say these numbers.
+    KonbiniDisplayDetails {
+        /// Which.
+        konbini_display_details: KonbiniDisplay,
+    },
+    /// Go to a bank's machine or pages, and type these numbers.
+    PayeasyDisplayDetails {
+        /// Which.
+        payeasy_display_details: PayeasyDisplay,
+    },
+}
+
+/// What to say at a convenience store.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct KonbiniDisplay {
+    /// Until when. Unix seconds.
+    pub expires_at: i64,
+    /// A page with all of this.
+    pub hosted_voucher_url: String,
+    /// At each chain.
+    pub stores: KonbiniStores,
+}
+
+/// What to say at each chain.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct KonbiniStores {
+    /// FamilyMart.
+    pub familymart: Option<StoreNumbers>,
+    /// Lawson.
+    pub lawson: Option<StoreNumbers>,
+    /// Ministop.
+    pub ministop: Option<StoreNumbers>,
+    /// Seicomart.
+    pub seicomart: Option<StoreNumbers>,
+}
+
+/// What to say at a chain.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct StoreNumbers {
+    /// The confirmation number, where the chain asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmation_number: Option<String>,
+    /// The payment number.
+    pub payment_code: String,
+}
+
+/// What to type into a bank's machine or pages.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PayeasyDisplay {
+    /// Five digits: who collects.
+    pub collecting_agency_number: String,
+    /// Six digits.
+    pub confirmation_number: String,
+    /// Up to twenty digits.
+    pub customer_number: String,
+    /// Until when. Unix seconds.
+    pub expires_at: i64,
+    /// A page with all of this.
+    pub hosted_voucher_url: String,
 }
 
 /// Where the shopper is to go.
@@ -115,6 +176,42 @@ impl NextAction {
     /// Go to this page.
     pub fn redirect(url: String, return_url: Option<String>) -> Self {
         Self::RedirectToUrl { redirect_to_url: RedirectToUrl { return_url, url } }
+    }
+
+    /// What a deposit's network said. `voucher` is our page that shows it. `None` where it has said nothing yet.
+    pub fn deposit(deposit: &Deposit, voucher: String, return_url: Option<String>) -> Option<Self> {
+        let expires_at = unix(deposit.expires_at);
+        Some(match deposit.instructions.clone()? {
+            Instructions::Konbini { stores, .. } => {
+                let mut shown = KonbiniStores::default();
+                for store in stores {
+                    let numbers = StoreNumbers {
+                        confirmation_number: store.confirmation_number,
+                        payment_code: store.payment_code,
+                    };
+                    *match store.chain {
+                        StoreChain::Familymart => &mut shown.familymart,
+                        StoreChain::Lawson => &mut shown.lawson,
+                        StoreChain::Ministop => &mut shown.ministop,
+                        StoreChain::Seicomart => &mut shown.seicomart,
+                    } = Some(numbers);
+                }
+                let konbini_display_details = KonbiniDisplay { expires_at, hosted_voucher_url: voucher, stores: shown };
+                Self::KonbiniDisplayDetails { konbini_display_details }
+            }
+            Instructions::Payeasy { collecting_agency, customer_number, confirmation_number } => {
+                Self::PayeasyDisplayDetails {
+                    payeasy_display_details: PayeasyDisplay {
+                        collecting_agency_number: collecting_agency,
+                        confirmation_number,
+                        customer_number,
+                        expires_at,
+                        hosted_voucher_url: voucher,
+                    },
+                }
+            }
+            Instructions::Emoney { url } => Self::redirect(url, return_url),
+        })
     }
 }
 
@@ -144,7 +241,50 @@ impl Default for AutomaticPaymentMethods {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PaymentMethodOptions {
     /// Of cards.
-    pub card: CardOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardOptions>,
+    /// Of deposits at convenience stores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub konbini: Option<KonbiniOptions>,
+    /// Of deposits by bank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payeasy: Option<DepositTime>,
+    /// Of payments from the wallet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emoney: Option<WalletTime>,
+}
+
+/// What was said of deposits at convenience stores.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct KonbiniOptions {
+    /// A number of your choice.
+    pub confirmation_number: Option<String>,
+    /// How many days the shopper has.
+    pub expires_after_days: Option<u8>,
+    /// Until when, exactly. Unix seconds.
+    pub expires_at: Option<i64>,
+    /// What stands on the receipt.
+    pub product_description: Option<String>,
+    #[serde(flatten)]
+    unused: UnusedFuture,
+}
+
+/// How long a shopper has.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DepositTime {
+    /// How many days.
+    pub expires_after_days: Option<u8>,
+    /// Until when, exactly. Unix seconds.
+    pub expires_at: Option<i64>,
+    /// What stands on the receipt.
+    pub product_description: Option<String>,
+}
+
+/// How long a shopper has in the wallet.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct WalletTime {
+    /// Until when, exactly. Unix seconds.
+    pub expires_at: Option<i64>,
 }
 
 /// What was said of cards.
@@ -177,7 +317,7 @@ pub struct LastPaymentError {
 pub fn payment_intent(
     tenant: Tenant,
     intent: &Intent,
-    card: Option<&Card>,
+    method: Option<&Method>,
     next_action: Option<NextAction>,
 ) -> PaymentIntent {
     let progress = &intent.progress;
@@ -198,23 +338,42 @@ pub fn payment_intent(
         currency: intent.currency.clone(),
         customer: intent.customer.map(Expandable::from),
         description: intent.description.clone(),
-        last_payment_error: intent.last_error.as_ref().map(|error| last_error(tenant, error, card)),
+        last_payment_error: intent.last_error.as_ref().map(|error| last_error(tenant, error, method)),
         latest_charge: intent.latest_charge.map(Expandable::from),
         livemode: tenant.livemode(),
         metadata: intent.metadata.clone(),
         next_action,
-        payment_method: intent.card.and(card).map(|card| card.token(TokenUse::Multi).into()),
-        payment_method_options: PaymentMethodOptions {
-            card: CardOptions {
-                request_three_d_secure: intent.three_d_secure.as_str(),
-                unused: UnusedOptions::default(),
-            },
-        },
-        payment_method_types: vec![CardWord::default()],
+        payment_method: intent.method().and(method).map(|method| method.id().into()),
+        payment_method_options: options(intent),
+        payment_method_types: intent.types.iter().map(|kind| kind.as_str()).collect(),
         receipt_email: intent.receipt_email.clone(),
         setup_future_usage: intent.future_usage.map(FutureUsage::as_str),
         status: progress.status.as_str(),
         unused: Unused::default(),
+    }
+}
+
+fn options(intent: &Intent) -> PaymentMethodOptions {
+    let said = &intent.deposit_options;
+    let of = |kind| intent.types.contains(&kind);
+    PaymentMethodOptions {
+        card: of(MethodType::Card).then(|| CardOptions {
+            request_three_d_secure: intent.three_d_secure.as_str(),
+            unused: UnusedOptions::default(),
+        }),
+        konbini: of(MethodType::Konbini).then(|| KonbiniOptions {
+            confirmation_number: said.konbini.confirmation_number.clone(),
+            expires_after_days: said.konbini.expires_after_days,
+            expires_at: said.konbini.expires_at,
+            product_description: said.konbini.product_description.clone(),
+            unused: UnusedFuture::default(),
+        }),
+        payeasy: of(MethodType::Payeasy).then(|| DepositTime {
+            expires_after_days: said.payeasy.expires_after_days,
+            expires_at: said.payeasy.expires_at,
+            product_description: said.payeasy.product_description.clone(),
+        }),
+        emoney: of(MethodType::Emoney).then_some(WalletTime { expires_at: said.emoney.expires_at }),
     }
 }
 
@@ -226,13 +385,13 @@ pub fn message_of(error: &LastError) -> &'static str {
     Code::of_word(&error.code).unwrap_or(Code::CardDeclined).message()
 }
 
-fn last_error(tenant: Tenant, error: &LastError, failed: Option<&Card>) -> LastPaymentError {
+fn last_error(tenant: Tenant, error: &LastError, failed: Option<&Method>) -> LastPaymentError {
     LastPaymentError {
         charge: error.charge.map(|id| id.to_string()),
         code: error.code.clone(),
         decline_code: error.decline_code.clone(),
         message: message_of(error),
-        payment_method: failed.map(|failed| payment_method(tenant, failed)),
+        payment_method: failed.map(|failed| card::method(tenant, failed)),
         r#type: CardErrorWord::default(),
     }
 }

@@ -9,7 +9,6 @@ use crate::endpoint::expand::Expandable;
 use crate::store::refunds::Refund as Row;
 
 word!(RefundWord, "refund");
-word!(CardWord, "card");
 word!(RefundType, "refund");
 word!(ReferenceType, "retrieval_reference_number");
 nulls!(Unused { receipt_number, source_transfer_reversal, transfer_reversal });
@@ -50,10 +49,20 @@ pub struct Refund {
 /// Where a refund goes.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct DestinationDetails {
-    /// A card's.
-    pub card: CardDestination,
-    /// `card`.
-    pub r#type: CardWord,
+    /// To the card that was charged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardDestination>,
+    /// To who paid at a convenience store, by bank transfer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub konbini: Option<DepositDestination>,
+    /// To who paid by bank, by bank transfer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payeasy: Option<DepositDestination>,
+    /// To the wallet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emoney: Option<DepositDestination>,
+    /// `card`, `konbini`, `payeasy`, `emoney`.
+    pub r#type: String,
 }
 
 /// To the card that was charged.
@@ -69,6 +78,36 @@ pub struct CardDestination {
     pub r#type: RefundType,
 }
 
+/// Back to who made a deposit.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DepositDestination {
+    /// What the network knows it by.
+    pub reference: String,
+    /// `available` or `pending`.
+    pub reference_status: &'static str,
+}
+
+fn destination(row: &Row) -> DestinationDetails {
+    let (reference, reference_status) =
+        (row.network_reference.clone(), if row.status == "succeeded" { "available" } else { "pending" });
+    let card = (row.method == "card").then(|| CardDestination {
+        reference: reference.clone(),
+        reference_status,
+        reference_type: ReferenceType::default(),
+        r#type: RefundType::default(),
+    });
+    let deposit = |method: &str| {
+        (row.method == method).then(|| DepositDestination { reference: reference.clone(), reference_status })
+    };
+    DestinationDetails {
+        card,
+        konbini: deposit("konbini"),
+        payeasy: deposit("payeasy"),
+        emoney: deposit("emoney"),
+        r#type: row.method.clone(),
+    }
+}
+
 /// As the API shows it.
 pub fn refund(row: &Row) -> Refund {
     Refund {
@@ -79,15 +118,7 @@ pub fn refund(row: &Row) -> Refund {
         charge: row.charge.into(),
         created: unix(row.created_at),
         currency: row.currency.clone(),
-        destination_details: DestinationDetails {
-            card: CardDestination {
-                reference: row.network_reference.clone(),
-                reference_status: if row.status == "succeeded" { "available" } else { "pending" },
-                reference_type: ReferenceType::default(),
-                r#type: RefundType::default(),
-            },
-            r#type: CardWord::default(),
-        },
+        destination_details: destination(row),
         failure_reason: row.failure_reason.clone(),
         metadata: row.metadata.clone(),
         payment_intent: row.intent.into(),

@@ -5,6 +5,7 @@ pub mod checkout;
 pub mod control;
 pub mod customers;
 pub mod events;
+pub mod networks;
 pub mod objects;
 pub mod pages;
 pub mod payment_intents;
@@ -13,6 +14,7 @@ pub mod refunds;
 pub mod setup_intents;
 pub mod shopper;
 pub mod tokens;
+pub mod vouchers;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -45,7 +47,9 @@ pub fn public(app: App) -> Router {
         .merge(pages::openapi::router(&document))
         .merge(pages::router())
         .merge(checkout::router())
-        .merge(shopper::router());
+        .merge(shopper::router())
+        .merge(vouchers::router())
+        .merge(networks::router());
     call::with_fallbacks(routes)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::internal("a handler panicked").into_response()

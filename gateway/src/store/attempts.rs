@@ -7,6 +7,7 @@ use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::methods::MethodRef;
 use super::{Conn, Tenant, uuid};
 
 /// What an attempt is for.
@@ -20,6 +21,8 @@ pub enum Kind {
     Void,
     /// Give money back.
     Refund,
+    /// Have a network wait for a payment without a card.
+    Deposit,
 }
 
 impl Kind {
@@ -30,11 +33,14 @@ impl Kind {
             Self::Capture => "capture",
             Self::Void => "void",
             Self::Refund => "refund",
+            Self::Deposit => "deposit",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Authorize, Self::Capture, Self::Void, Self::Refund].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Authorize, Self::Capture, Self::Void, Self::Refund, Self::Deposit]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
     }
 }
 
@@ -93,8 +99,8 @@ pub struct Attempt {
     pub amount_minor: i64,
     /// Three lower-case letters.
     pub currency: String,
-    /// The card.
-    pub record: [u8; 16],
+    /// The card, or who pays without one.
+    pub method: MethodRef,
     /// Authorize and capture in one.
     pub capture: bool,
     /// The proof of who the cardholder is that went along.
@@ -121,7 +127,8 @@ struct Row {
     network_reference: String,
     amount_minor: i64,
     currency: String,
-    card_record: Uuid,
+    card_record: Option<Uuid>,
+    payer_id: Option<Uuid>,
     capture: bool,
     authentication_id: Option<Uuid>,
     off_session: bool,
@@ -146,7 +153,7 @@ impl TryFrom<Row> for Attempt {
             network_reference: row.network_reference,
             amount_minor: row.amount_minor,
             currency: row.currency,
-            record: row.card_record.into_bytes(),
+            method: MethodRef::of_columns(row.card_record, row.payer_id).ok_or_else(|| bad("method"))?,
             capture: row.capture,
             authentication: row.authentication_id.map(|id| AuthenticationId::from_bytes(id.into_bytes())),
             off_session: row.off_session,
@@ -163,8 +170,8 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, payment_intent_id, kind, original_id, charge_id, refund_id, network_reference,
-                amount_minor, currency, card_record, capture, authentication_id, off_session, stepped_up, state, request_id,
-                created_at FROM attempts " + $tail,
+                amount_minor, currency, card_record, payer_id, capture, authentication_id, off_session, stepped_up, state,
+                request_id, created_at FROM attempts " + $tail,
             $($argument),*
         )
     };
@@ -181,8 +188,8 @@ pub(crate) async fn insert(
         "/* gateway attempts::insert */
          INSERT INTO attempts (merchant_id, id, livemode, payment_intent_id, kind, original_id, charge_id, refund_id,
              network_reference, amount_minor, currency, card_record, capture, state, request_id, created_at, resolve_at,
-             authentication_id, off_session)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'unresolved', $14, $15, $16, $17, $18)",
+             authentication_id, off_session, payer_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'unresolved', $14, $15, $16, $17, $18, $19)",
         tenant.id(),
         uuid(attempt.id.as_bytes()),
         tenant.livemode,
@@ -194,13 +201,14 @@ pub(crate) async fn insert(
         attempt.network_reference,
         attempt.amount_minor,
         attempt.currency,
-        uuid(&attempt.record),
+        attempt.method.card().map(|record| uuid(&record)),
         attempt.capture,
         uuid(attempt.request.as_bytes()),
         attempt.created_at,
         resolve_at,
         attempt.authentication.map(|id| uuid(id.as_bytes())),
         attempt.off_session,
+        attempt.method.payer().map(|id| uuid(id.as_bytes())),
     )
     .execute(conn)
     .await?;
@@ -243,6 +251,53 @@ pub(crate) async fn mark_settled(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Leaves it alone until then: the shopper has time.
+pub(crate) async fn postpone(conn: Conn<'_>, tenant: Tenant, id: AttemptId, until: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway attempts::postpone */
+         UPDATE attempts SET resolve_at = $3, resolve_count = 0 WHERE merchant_id = $1 AND id = $2 AND state = 'unresolved'",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        until,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The money of a deposit came after all, when nobody expected it any more.
+pub(crate) async fn mark_late(conn: Conn<'_>, tenant: Tenant, id: AttemptId, at: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway attempts::mark_late */
+         UPDATE attempts SET state = 'approved', code = NULL, resolved_at = $3
+         WHERE merchant_id = $1 AND id = $2 AND kind = 'deposit' AND state <> 'unresolved'",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whose attempt a network means that knows it by this reference, and which.
+pub(crate) async fn find_by_reference(
+    pool: &PgPool,
+    network_reference: &str,
+) -> sqlx::Result<Option<(Tenant, AttemptId)>> {
+    let row = sqlx::query!(
+        "/* gateway attempts::find_by_reference */
+         SELECT merchant_id, id, livemode FROM attempts WHERE network_reference = $1",
+        network_reference,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| {
+        let tenant = Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode);
+        (tenant, AttemptId::from_bytes(row.id.into_bytes()))
+    }))
 }
 
 /// Notes that a proof of who the cardholder is was asked for after this attempt's decline.

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::methods::MethodRef;
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 
 /// A charge.
 #[derive(Debug, Clone)]
@@ -30,8 +31,10 @@ pub struct Charge {
     pub refunded_minor: i64,
     /// Whether it was taken.
     pub captured: bool,
-    /// The card.
-    pub record: [u8; 16],
+    /// The card, or who paid without one.
+    pub method: MethodRef,
+    /// Where a deposit was made.
+    pub place: Option<String>,
     /// The customer.
     pub customer: Option<CustomerId>,
     /// Field 38.
@@ -61,7 +64,9 @@ struct Row {
     amount_released_minor: i64,
     amount_refunded_minor: i64,
     captured: bool,
-    card_record: Uuid,
+    card_record: Option<Uuid>,
+    payer_id: Option<Uuid>,
+    deposit_place: Option<String>,
     customer_id: Option<Uuid>,
     approval_code: Option<String>,
     response_code: Option<String>,
@@ -72,9 +77,11 @@ struct Row {
     created_at: OffsetDateTime,
 }
 
-impl From<Row> for Charge {
-    fn from(row: Row) -> Self {
-        Self {
+impl TryFrom<Row> for Charge {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        Ok(Self {
             id: ChargeId::from_bytes(row.id.into_bytes()),
             intent: PaymentIntentId::from_bytes(row.payment_intent_id.into_bytes()),
             attempt: AttemptId::from_bytes(row.attempt_id.into_bytes()),
@@ -85,7 +92,9 @@ impl From<Row> for Charge {
             released_minor: row.amount_released_minor,
             refunded_minor: row.amount_refunded_minor,
             captured: row.captured,
-            record: row.card_record.into_bytes(),
+            method: MethodRef::of_columns(row.card_record, row.payer_id)
+                .ok_or_else(|| sqlx::Error::Decode("method".into()))?,
+            place: row.deposit_place,
             customer: row.customer_id.map(|id| CustomerId::from_bytes(id.into_bytes())),
             approval_code: row.approval_code,
             response_code: row.response_code,
@@ -94,17 +103,17 @@ impl From<Row> for Charge {
             description: row.description,
             metadata: object(row.metadata),
             created_at: row.created_at,
-        }
+        })
     }
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, payment_intent_id, attempt_id, status, amount_minor, currency, amount_captured_minor,
-                amount_released_minor, amount_refunded_minor, captured, card_record, customer_id, approval_code,
-                response_code, decline_code, cvc_check, description, metadata, created_at FROM charges " + $tail,
+                amount_released_minor, amount_refunded_minor, captured, card_record, payer_id, deposit_place, customer_id, approval_code,
+                response_code, decline_code, cvc_check, description, metadata, created_at FROM charges " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -116,8 +125,8 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, charge: &Charge) -> s
         "/* gateway charges::insert */
          INSERT INTO charges (merchant_id, id, livemode, payment_intent_id, attempt_id, status, amount_minor, currency,
              amount_captured_minor, captured, card_record, customer_id, approval_code, response_code, decline_code,
-             cvc_check, description, metadata, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+             cvc_check, description, metadata, created_at, payer_id, deposit_place)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
         tenant.id(),
         uuid(charge.id.as_bytes()),
         tenant.livemode,
@@ -128,7 +137,7 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, charge: &Charge) -> s
         charge.currency,
         charge.captured_minor,
         charge.captured,
-        uuid(&charge.record),
+        charge.method.card().map(|record| uuid(&record)),
         charge.customer.map(|id| uuid(id.as_bytes())),
         charge.approval_code,
         charge.response_code,
@@ -137,6 +146,8 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, charge: &Charge) -> s
         charge.description,
         Value::Object(charge.metadata.clone()),
         charge.created_at,
+        charge.method.payer().map(|id| uuid(id.as_bytes())),
+        charge.place,
     )
     .execute(conn)
     .await?;
@@ -201,7 +212,7 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: ChargeId) -> sqlx::
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(Charge::from))
+    row.map(Charge::try_from).transpose()
 }
 
 /// The merchant's charges, perhaps of one payment.
@@ -211,47 +222,23 @@ pub(crate) async fn list(
     intent: Option<PaymentIntentId>,
     page: &Page,
 ) -> sqlx::Result<Listed<Charge>> {
-    let intent = intent.map(|id| uuid(id.as_bytes()));
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway charges::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
-               AND (created_at, id) > ($4::timestamptz, $5::uuid)
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at, id LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            intent,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway charges::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
-               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at DESC, id DESC LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            intent,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
+    let rows = match intent {
+        None => page_of!(select, "/* gateway charges::list */ ", "id", "", conn, tenant, page),
+        Some(id) => {
+            let id = uuid(id.as_bytes());
+            page_of!(
+                select,
+                "/* gateway charges::list of intent */ ",
+                "id",
+                "AND payment_intent_id = $7",
+                conn,
+                tenant,
+                page,
+                id
+            )
+        }
     };
-    Ok(page.close(rows.into_iter().map(Charge::from).collect()))
+    Ok(page.close(rows.into_iter().map(Charge::try_from).collect::<sqlx::Result<Vec<_>>>()?))
 }
 
 /// Where this one stands in lists.

@@ -3,7 +3,7 @@
 use kura_wire::ids::MerchantId;
 use time::OffsetDateTime;
 
-use super::{Conn, uuid};
+use super::{Conn, Tenant, uuid};
 
 /// A new merchant.
 pub(crate) async fn insert(
@@ -23,4 +23,11 @@ pub(crate) async fn insert(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The merchant's name, as shoppers know it.
+pub(crate) async fn find_name(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<String> {
+    sqlx::query_scalar!("/* gateway merchants::find_name */ SELECT name FROM merchants WHERE id = $1", tenant.id(),)
+        .fetch_one(conn)
+        .await
 }

@@ -1,11 +1,15 @@
 //! Table `payment_intents`.
 
-use kura_wire::ids::{ChargeId, CustomerId, PaymentIntentId, TokenUse};
+use kura_wire::ids::{ChargeId, CustomerId, PayerId, PaymentIntentId, TokenUse};
+use kura_wire::payer::PayerMethod;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::methods::MethodRef;
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 use crate::domain::payment_intent::{CaptureMethod, InFlight, Progress, Status};
 
 /// The card named for a payment.
@@ -26,8 +30,8 @@ pub struct LastError {
     pub decline_code: Option<String>,
     /// The failed charge, if the network answered.
     pub charge: Option<ChargeId>,
-    /// The card.
-    pub record: [u8; 16],
+    /// The card, or who was to pay without one.
+    pub method: MethodRef,
 }
 
 /// When 3-D Secure is asked for.
@@ -80,6 +84,109 @@ impl FutureUsage {
     }
 }
 
+/// With what a payment may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodType {
+    /// A card.
+    Card,
+    /// At a convenience store.
+    Konbini,
+    /// By bank (Pay-easy).
+    Payeasy,
+    /// From a wallet.
+    Emoney,
+}
+
+impl MethodType {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Card, Self::Konbini, Self::Payeasy, Self::Emoney];
+
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Card => "card",
+            Self::Konbini => "konbini",
+            Self::Payeasy => "payeasy",
+            Self::Emoney => "emoney",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// How a payer pays; `None` for cards.
+    pub const fn deposit(self) -> Option<PayerMethod> {
+        match self {
+            Self::Card => None,
+            Self::Konbini => Some(PayerMethod::Konbini),
+            Self::Payeasy => Some(PayerMethod::Payeasy),
+            Self::Emoney => Some(PayerMethod::Emoney),
+        }
+    }
+}
+
+impl From<PayerMethod> for MethodType {
+    fn from(method: PayerMethod) -> Self {
+        match method {
+            PayerMethod::Konbini => Self::Konbini,
+            PayerMethod::Payeasy => Self::Payeasy,
+            PayerMethod::Emoney => Self::Emoney,
+        }
+    }
+}
+
+fn words(types: &[MethodType]) -> Vec<String> {
+    types.iter().map(|kind| kind.as_str().to_owned()).collect()
+}
+
+/// What a merchant says of deposits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepositOptions {
+    /// At convenience stores.
+    #[serde(default)]
+    pub konbini: DepositTerms,
+    /// By bank.
+    #[serde(default)]
+    pub payeasy: DepositTerms,
+    /// From the wallet.
+    #[serde(default)]
+    pub emoney: DepositTerms,
+}
+
+impl DepositOptions {
+    /// Of one method.
+    pub const fn of(&self, method: PayerMethod) -> &DepositTerms {
+        match method {
+            PayerMethod::Konbini => &self.konbini,
+            PayerMethod::Payeasy => &self.payeasy,
+            PayerMethod::Emoney => &self.emoney,
+        }
+    }
+}
+
+/// What a merchant says of deposits over one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepositTerms {
+    /// Konbini: a number of the merchant's choice, 10 or 11 digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation_number: Option<String>,
+    /// How many days the shopper has: until the end of the last one, in Japan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after_days: Option<u8>,
+    /// Until when, exactly. Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// What stands on the receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product_description: Option<String>,
+}
+
+fn deposit_options(intent: &Intent) -> sqlx::Result<Value> {
+    serde_json::to_value(&intent.deposit_options).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
 /// A PaymentIntent.
 #[derive(Debug, Clone)]
 pub struct Intent {
@@ -91,6 +198,8 @@ pub struct Intent {
     pub currency: String,
     /// The card.
     pub card: Option<NamedCard>,
+    /// Who pays without a card.
+    pub payer: Option<PayerId>,
     /// The customer.
     pub customer: Option<CustomerId>,
     /// The merchant's words.
@@ -105,6 +214,10 @@ pub struct Intent {
     pub three_d_secure: ThreeDSecure,
     /// Whether, and for what, the payment method is kept.
     pub future_usage: Option<FutureUsage>,
+    /// What it may be paid with.
+    pub types: Vec<MethodType>,
+    /// What was said of deposits.
+    pub deposit_options: DepositOptions,
     /// Whether the merchant left the methods to us.
     pub automatic_payment_methods: bool,
     /// The newest charge.
@@ -131,6 +244,9 @@ struct Row {
     amount_refunded_minor: i64,
     card_record: Option<Uuid>,
     card_use: Option<String>,
+    payer_id: Option<Uuid>,
+    payment_method_types: Vec<String>,
+    deposit_options: Value,
     customer_id: Option<Uuid>,
     description: Option<String>,
     receipt_email_masked: Option<String>,
@@ -144,6 +260,7 @@ struct Row {
     error_decline_code: Option<String>,
     error_charge_id: Option<Uuid>,
     error_card_record: Option<Uuid>,
+    error_payer_id: Option<Uuid>,
     cancellation_reason: Option<String>,
     canceled_at: Option<OffsetDateTime>,
     created_at: OffsetDateTime,
@@ -161,11 +278,12 @@ impl TryFrom<Row> for Intent {
             _ => return Err(bad("card_use")),
         };
         let charge = |id: Uuid| ChargeId::from_bytes(id.into_bytes());
-        let last_error = row.error_code.zip(row.error_card_record).map(|(code, record)| LastError {
+        let failed = MethodRef::of_columns(row.error_card_record, row.error_payer_id);
+        let last_error = row.error_code.zip(failed).map(|(code, method)| LastError {
             code,
             decline_code: row.error_decline_code,
             charge: row.error_charge_id.map(charge),
-            record: record.into_bytes(),
+            method,
         });
         Ok(Self {
             id: PaymentIntentId::from_bytes(row.id.into_bytes()),
@@ -181,6 +299,10 @@ impl TryFrom<Row> for Intent {
             },
             currency: row.currency,
             card,
+            payer: row.payer_id.map(|id| PayerId::from_bytes(id.into_bytes())),
+            types: row.payment_method_types.iter().filter_map(|word| MethodType::parse(word)).collect(),
+            deposit_options: serde_json::from_value(row.deposit_options)
+                .map_err(|error| sqlx::Error::Decode(error.into()))?,
             customer: row.customer_id.map(|id| CustomerId::from_bytes(id.into_bytes())),
             description: row.description,
             receipt_email: row.receipt_email_masked,
@@ -200,6 +322,11 @@ impl TryFrom<Row> for Intent {
 }
 
 impl Intent {
+    /// How it is paid, where that is named.
+    pub fn method(&self) -> Option<MethodRef> {
+        self.card.map(|card| MethodRef::Card(card.record)).or(self.payer.map(MethodRef::Payer))
+    }
+
     /// The same with what is known to be under way.
     #[must_use]
     pub fn with_in_flight(mut self, in_flight: Option<InFlight>) -> Self {
@@ -210,14 +337,14 @@ impl Intent {
 
 /// All columns, between a head that names the statement and a tail.
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, amount_minor, currency, status, capture_method, amount_capturable_minor,
-                amount_received_minor, amount_refunding_minor, amount_refunded_minor, card_record, card_use, customer_id,
-                description, receipt_email_masked, metadata, return_url, request_three_d_secure, setup_future_usage,
-                automatic_payment_methods, latest_charge_id, error_code, error_decline_code, error_charge_id, error_card_record, cancellation_reason, canceled_at, created_at
-                FROM payment_intents " + $tail,
+                amount_received_minor, amount_refunding_minor, amount_refunded_minor, card_record, card_use, payer_id,
+                payment_method_types, deposit_options, customer_id, description, receipt_email_masked, metadata, return_url, request_three_d_secure, setup_future_usage,
+                automatic_payment_methods, latest_charge_id, error_code, error_decline_code, error_charge_id,
+                error_card_record, error_payer_id, cancellation_reason, canceled_at, created_at FROM payment_intents " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -236,8 +363,8 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
         "/* gateway payment_intents::insert */
          INSERT INTO payment_intents (merchant_id, id, livemode, amount_minor, currency, status, capture_method,
              card_record, card_use, customer_id, description, receipt_email_masked, metadata, automatic_payment_methods,
-             created_at, return_url, request_three_d_secure, setup_future_usage)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING",
+             created_at, return_url, request_three_d_secure, setup_future_usage, payer_id, payment_method_types, deposit_options)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON CONFLICT DO NOTHING",
         tenant.id(),
         uuid(intent.id.as_bytes()),
         tenant.livemode,
@@ -256,6 +383,9 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
         intent.return_url,
         intent.three_d_secure.as_str(),
         intent.future_usage.map(FutureUsage::as_str),
+        intent.payer.map(|id| uuid(id.as_bytes())),
+        &words(&intent.types),
+        deposit_options(intent)?,
     )
     .execute(conn)
     .await?;
@@ -301,7 +431,8 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
              card_use = $11, customer_id = $12, description = $13, receipt_email_masked = $14, metadata = $15,
              latest_charge_id = $16, error_code = $17, error_decline_code = $18, error_charge_id = $19,
              error_card_record = $20, cancellation_reason = $21, canceled_at = $22, return_url = $23,
-             request_three_d_secure = $24, setup_future_usage = $25
+             request_three_d_secure = $24, setup_future_usage = $25, payer_id = $26, error_payer_id = $27,
+             payment_method_types = $28, deposit_options = $29
          WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
         tenant.id(),
         uuid(intent.id.as_bytes()),
@@ -322,12 +453,16 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
         error.map(|error| error.code.as_str()),
         error.and_then(|error| error.decline_code.as_deref()),
         error.and_then(|error| error.charge).map(|id| uuid(id.as_bytes())),
-        error.map(|error| uuid(&error.record)),
+        error.and_then(|error| error.method.card()).map(|record| uuid(&record)),
         intent.cancellation_reason,
         intent.canceled_at,
         intent.return_url,
         intent.three_d_secure.as_str(),
         intent.future_usage.map(FutureUsage::as_str),
+        intent.payer.map(|id| uuid(id.as_bytes())),
+        error.and_then(|error| error.method.payer()).map(|id| uuid(id.as_bytes())),
+        &words(&intent.types),
+        deposit_options(intent)?,
     )
     .execute(conn)
     .await?;
@@ -341,48 +476,23 @@ pub(crate) async fn list(
     customer: Option<CustomerId>,
     page: &Page,
 ) -> sqlx::Result<Listed<Intent>> {
-    let customer = customer.map(|id| uuid(id.as_bytes()));
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway payment_intents::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR customer_id = $3)
-               AND (created_at, id) > ($4::timestamptz, $5::uuid)
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at, id LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            customer,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway payment_intents::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR customer_id = $3)
-               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at DESC, id DESC LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            customer,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
+    let rows = match customer {
+        None => page_of!(select, "/* gateway payment_intents::list */ ", "id", "", conn, tenant, page),
+        Some(id) => {
+            let id = uuid(id.as_bytes());
+            page_of!(
+                select,
+                "/* gateway payment_intents::list of customer */ ",
+                "id",
+                "AND customer_id = $7",
+                conn,
+                tenant,
+                page,
+                id
+            )
+        }
     };
-    let intents = rows.into_iter().map(Intent::try_from).collect::<sqlx::Result<Vec<_>>>()?;
-    Ok(page.close(intents))
+    Ok(page.close(rows.into_iter().map(Intent::try_from).collect::<sqlx::Result<Vec<_>>>()?))
 }
 
 /// Where this one stands in lists.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 
 /// A refund.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Refund {
     pub failure_reason: Option<String>,
     /// The merchant's data.
     pub metadata: Map<String, Value>,
+    /// Where it goes back to: `card`, `konbini`, …
+    pub method: String,
     /// What the network knows it by.
     pub network_reference: String,
     /// When it was made.
@@ -44,6 +46,7 @@ struct Row {
     reason: Option<String>,
     failure_reason: Option<String>,
     metadata: Value,
+    method: String,
     network_reference: String,
     created_at: OffsetDateTime,
 }
@@ -60,6 +63,7 @@ impl From<Row> for Refund {
             reason: row.reason,
             failure_reason: row.failure_reason,
             metadata: object(row.metadata),
+            method: row.method,
             network_reference: row.network_reference,
             created_at: row.created_at,
         }
@@ -67,11 +71,11 @@ impl From<Row> for Refund {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, payment_intent_id, charge_id, status, amount_minor, currency, reason, failure_reason,
-                metadata, network_reference, created_at FROM refunds " + $tail,
+                metadata, method, network_reference, created_at FROM refunds " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -82,8 +86,8 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, refund: &Refund) -> s
     sqlx::query!(
         "/* gateway refunds::insert */
          INSERT INTO refunds (merchant_id, id, livemode, payment_intent_id, charge_id, status, amount_minor, currency,
-             reason, metadata, network_reference, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             reason, metadata, network_reference, created_at, method)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         tenant.id(),
         uuid(refund.id.as_bytes()),
         tenant.livemode,
@@ -96,6 +100,7 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, refund: &Refund) -> s
         Value::Object(refund.metadata.clone()),
         refund.network_reference,
         refund.created_at,
+        refund.method,
     )
     .execute(conn)
     .await?;
@@ -145,49 +150,30 @@ pub(crate) async fn list(
     charge: Option<ChargeId>,
     page: &Page,
 ) -> sqlx::Result<Listed<Refund>> {
-    let intent = intent.map(|id| uuid(id.as_bytes()));
-    let charge = charge.map(|id| uuid(id.as_bytes()));
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway refunds::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
-               AND ($4::uuid IS NULL OR charge_id = $4) AND (created_at, id) > ($5::timestamptz, $6::uuid)
-               AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
-             ORDER BY created_at, id LIMIT $9",
-            tenant.id(),
-            tenant.livemode,
-            intent,
+    let (intent, charge) = (intent.map(|id| uuid(id.as_bytes())), charge.map(|id| uuid(id.as_bytes())));
+    let rows = match (charge, intent) {
+        (None, None) => page_of!(select, "/* gateway refunds::list */ ", "id", "", conn, tenant, page),
+        (Some(charge), intent) => page_of!(
+            select,
+            "/* gateway refunds::list of charge */ ",
+            "id",
+            "AND charge_id = $7 AND ($8::uuid IS NULL OR payment_intent_id = $8)",
+            conn,
+            tenant,
+            page,
             charge,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway refunds::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
-               AND ($4::uuid IS NULL OR charge_id = $4)
-               AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6::uuid))
-               AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
-             ORDER BY created_at DESC, id DESC LIMIT $9",
-            tenant.id(),
-            tenant.livemode,
             intent,
-            charge,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
+        ),
+        (None, Some(intent)) => page_of!(
+            select,
+            "/* gateway refunds::list of payment */ ",
+            "id",
+            "AND payment_intent_id = $7",
+            conn,
+            tenant,
+            page,
+            intent,
+        ),
     };
     Ok(page.close(rows.into_iter().map(Refund::from).collect()))
 }

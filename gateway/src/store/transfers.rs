@@ -4,19 +4,18 @@ use kura_wire::ids::AttemptId;
 use time::OffsetDateTime;
 
 use super::{Conn, Tenant, uuid};
-use crate::domain::books::Movement;
+use crate::domain::books::{Movement, Network};
 
-/// Books what an attempt moved. A second booking of the same movement is refused by the table's key.
+/// Books what an attempt moved over a network: so much of a currency. A second booking of the same movement is refused by the table's key.
 pub(crate) async fn insert(
     conn: Conn<'_>,
     tenant: Tenant,
     attempt: AttemptId,
-    movement: Movement,
-    amount_minor: i64,
-    currency: &str,
+    (movement, network): (Movement, Network),
+    (amount_minor, currency): (i64, &str),
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
-    let (debit, credit) = movement.accounts();
+    let (debit, credit) = movement.accounts(network);
     sqlx::query!(
         "/* gateway transfers::insert */
          INSERT INTO transfers

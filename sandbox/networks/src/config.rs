@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use kura_platform::tls::TlsConfig;
 use serde::Deserialize;
 
+use crate::courier::CourierConfig;
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +26,8 @@ pub struct Config {
     pub journals: PathBuf,
     /// How long a shopper has for a 3-D Secure challenge, where it isn't ten minutes.
     pub challenge_life_ms: Option<u64>,
+    /// How the gateway is told of what happened; it isn't, when this is missing.
+    pub notices: Option<CourierConfig>,
     /// The acquirer's certificate, and the networks' CA that clients' certificates must come from.
     pub tls: TlsConfig,
     /// The other services' certificate, and the same CA.

@@ -16,6 +16,8 @@ pub mod acquirer;
 pub mod books;
 pub mod cards;
 pub mod config;
+pub mod courier;
+pub mod deposits;
 pub mod http;
 pub mod iso_server;
 pub mod journal;

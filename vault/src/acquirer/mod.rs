@@ -4,5 +4,6 @@ mod connection;
 mod messages;
 
 pub use connection::{Acquirer, Reply};
-pub(crate) use messages::merchant_code;
-pub use messages::{Answer, Presented, Proof, authorization, capture, inquiry, refund, reversal_advice, void};
+pub use messages::{
+    Answer, Presented, Proof, authorization, capture, inquiry, merchant_code, refund, reversal_advice, void,
+};

@@ -278,6 +278,7 @@ impl Vault {
             node: self.node_number(),
             kind: request.kind.to_owned(),
             card_id: Some(Uuid::from_bytes(request.token.record)),
+            payer_id: None,
             original_id: None,
             network_reference: request.network_reference.to_owned(),
             stan: draw_stan(),

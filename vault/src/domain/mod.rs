@@ -7,6 +7,7 @@ pub mod authorize;
 pub mod canaries;
 pub mod custodian_sets;
 pub mod customer;
+pub mod deposit;
 pub mod describe;
 pub mod enter_share;
 pub mod erase;

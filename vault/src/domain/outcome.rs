@@ -97,6 +97,7 @@ mod tests {
                 livemode: false,
                 kind: "purchase".to_owned(),
                 card_id: None,
+                payer_id: None,
                 original_id: None,
                 network_reference: "R".to_owned(),
                 stan: 1,

@@ -2,7 +2,7 @@
 //!
 //! No call of any plane answers an open field. Opening needs a [`LedgerReceipt`], as a card's number does.
 
-use kura_platform::{clock, random};
+use kura_platform::clock;
 use kura_wire::ids::{MerchantId, PayerId, RequestId};
 use kura_wire::payer::{FindPayers, MAX_FOUND, PersonField, PersonFields, StorePayer, StoredPayer};
 use kura_wire::vault::{Context, VaultErrorCode};
@@ -84,28 +84,30 @@ pub(super) fn person_opening(
 }
 
 impl Vault {
-    /// Checks a payer, seals each field, answers the record and what may be shown of it.
+    /// Checks a payer, seals each field under the gateway's id, answers what may be shown of it. Asked again, it answers what
+    /// is kept.
     ///
     /// # Errors
-    /// The first field that is wrong; `Sealed`; `Internal`.
+    /// The first field that is wrong; `PayerUnknown` for an id that is taken or erased; `Sealed`; `Internal`.
     pub async fn store_payer(&self, request: &StorePayer) -> Result<StoredPayer, VaultErrorCode> {
         let (keyring, context) = (self.keyring()?, &request.context);
         let class = class_of(request.method);
         let person = read_person(class, &request.fields)?;
         let merchant = context.merchant;
-        let place = PersonPlace { table: PAYERS, record: random::bytes(), merchant, class };
+        let place = PersonPlace { table: PAYERS, record: *request.payer.as_bytes(), merchant, class };
         let hash = match &person.email {
             Some(email) => Some(email_hash(&keyring, merchant, class, email)?),
             None => None,
         };
         let masked = masked(&person);
+        let (id, owner) = (Uuid::from_bytes(place.record), (merchant_uuid(merchant), context.livemode));
         for _ in 0..MAX_RESEALS {
             let seals = i64::try_from(person.present().count()).map_err(|error| internal(&error))?;
             let key = keyring.deks.for_sealing(merchant, class, seals).await.map_err(|error| internal(&error))?;
             let row = PayerRow {
-                id: Uuid::from_bytes(place.record),
-                merchant_id: merchant_uuid(merchant),
-                livemode: context.livemode,
+                id,
+                merchant_id: owner.0,
+                livemode: owner.1,
                 class: class.as_str(),
                 key_id: key.id(),
                 sealed: &place.seal(&key, &person)?,
@@ -114,7 +116,16 @@ impl Vault {
                 created_at: clock::now(),
             };
             if payers::insert(&self.pool, &row).await.map_err(store_error)? {
-                return Ok(StoredPayer { payer: PayerId::from_bytes(place.record), masked });
+                return Ok(StoredPayer { payer: request.payer, masked });
+            }
+            if let Some(masked) =
+                payers::find_masked(&self.pool, id, owner, class.as_str()).await.map_err(store_error)?
+            {
+                return Ok(StoredPayer { payer: request.payer, masked });
+            }
+            if payers::is_taken(&self.pool, id).await.map_err(store_error)? {
+                // Another merchant's, mode's or method's, or erased.
+                return Err(VaultErrorCode::PayerUnknown);
             }
             keyring.deks.forget(key.id());
         }
@@ -139,27 +150,31 @@ impl Vault {
     /// Opens a payer for the network that needs it. The receipt says that the opening is on disk already; it is used up.
     ///
     /// # Errors
-    /// `CustomerUnknown` when there is no such payer; `SealedDataCorrupt`, which is an alert; `Sealed`; `Internal`.
+    /// `PayerUnknown` when there is no such payer; `SealedDataCorrupt`, which is an alert; `Internal`.
     pub async fn open_payer(
         &self,
+        keyring: &Keyring,
         receipt: LedgerReceipt,
         class: DataClass,
-        merchant: MerchantId,
-        request: RequestId,
+        context: &Context,
     ) -> Result<Person, VaultErrorCode> {
-        let sealed = self.find_payer(merchant, receipt.record(), class).await?;
+        // Read after the ledger's row, and so under the key that is in force now, unless a rotation ends in this moment.
+        let sealed = self.find_payer(context, receipt.record(), class).await?;
+        let merchant = context.merchant;
         let place = PersonPlace { table: PAYERS, record: receipt.record().into_bytes(), merchant, class };
-        self.open_person(&*self.keyring()?, receipt, place, request, &sealed).await
+        self.open_person(keyring, receipt, place, context.request_id, &sealed).await
     }
 
-    async fn find_payer(
+    /// A payer's sealed fields.
+    pub(super) async fn find_payer(
         &self,
-        merchant: MerchantId,
+        context: &Context,
         record: Uuid,
         class: DataClass,
     ) -> Result<PersonFields<Sealed>, VaultErrorCode> {
-        let found = payers::find(&self.pool, record, merchant_uuid(merchant), class.as_str()).await;
-        found.map_err(store_error)?.ok_or(VaultErrorCode::CustomerUnknown)
+        let owner = (merchant_uuid(context.merchant), context.livemode);
+        let found = payers::find(&self.pool, record, owner, class.as_str()).await;
+        found.map_err(store_error)?.ok_or(VaultErrorCode::PayerUnknown)
     }
 
     /// Opens the fields of one record, with the receipt for it.

@@ -16,7 +16,7 @@ use super::{Body, Failure};
 use crate::domain::Vault;
 use crate::domain::follow_up::FollowUpKind;
 
-type Answer<T> = Result<Json<T>, Failure>;
+pub(super) type Answer<T> = Result<Json<T>, Failure>;
 type Shared = State<Arc<Vault>>;
 
 /// The routes.
@@ -36,6 +36,7 @@ pub fn router(vault: Arc<Vault>) -> Router {
         .route(wire::PATH_REFUND, post(refund))
         .route(wire::PATH_RESOLVE, post(resolve))
         .merge(super::persons::routes())
+        .merge(super::deposits::routes())
         .with_state(vault)
 }
 
@@ -102,7 +103,8 @@ async fn resolve(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body
     finish(async move { vault.resolve(&request).await }).await
 }
 
-async fn finish<T: Send + 'static>(
+/// Goes on to its end, even if the gateway hangs up.
+pub(super) async fn finish<T: Send + 'static>(
     work: impl Future<Output = Result<T, wire::VaultErrorCode>> + Send + 'static,
 ) -> Answer<T> {
     let done = tokio::spawn(work).await.map_err(|_| wire::VaultErrorCode::Internal)?;

@@ -2,6 +2,7 @@
 
 pub mod control_plane;
 pub mod data_plane;
+mod deposits;
 mod persons;
 
 use axum::Json;
@@ -36,7 +37,8 @@ impl IntoResponse for Failure {
             | VaultErrorCode::AttemptUnknown
             | VaultErrorCode::AuthenticationUnknown
             | VaultErrorCode::TestCardUnknown
-            | VaultErrorCode::CustomerUnknown => StatusCode::NOT_FOUND,
+            | VaultErrorCode::CustomerUnknown
+            | VaultErrorCode::PayerUnknown => StatusCode::NOT_FOUND,
             VaultErrorCode::TokenUsed | VaultErrorCode::AttemptMismatch => StatusCode::CONFLICT,
             VaultErrorCode::NetworkNotConfigured
             | VaultErrorCode::NetworkUnavailable

@@ -30,7 +30,7 @@ pub struct PayerRow<'a> {
     pub created_at: OffsetDateTime,
 }
 
-/// Inserts a payer. False when its key was retired: seal it anew.
+/// Inserts a payer. False when its id is taken, or its key was retired: seal it anew.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -42,7 +42,8 @@ pub async fn insert(pool: &PgPool, row: &PayerRow<'_>) -> Result<bool, StoreErro
              postcode_sealed, address_sealed, name_masked, phone_masked, email_masked, postcode_masked, address_masked,
              email_hash, created_at)
          SELECT $1, $2, $3, $4, deks.id, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
-         FROM deks WHERE deks.id = $5 AND deks.state = 'active'",
+         FROM deks WHERE deks.id = $5 AND deks.state = 'active'
+         ON CONFLICT (id) DO NOTHING",
         row.id,
         row.merchant_id,
         row.livemode,
@@ -66,6 +67,44 @@ pub async fn insert(pool: &PgPool, row: &PayerRow<'_>) -> Result<bool, StoreErro
     Ok(done.rows_affected() == 1)
 }
 
+/// What may be shown of a merchant's payer in a mode.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn find_masked(
+    pool: &PgPool,
+    id: Uuid,
+    (merchant, livemode): (Uuid, bool),
+    class: &str,
+) -> Result<Option<PersonFields<String>>, StoreError> {
+    sqlx::query_as!(
+        PersonFields,
+        "/* vault payers::find_masked */
+         SELECT name_masked AS name, phone_masked AS phone, email_masked AS email, postcode_masked AS postcode,
+             address_masked AS address
+         FROM payers WHERE id = $1 AND merchant_id = $2 AND livemode = $3 AND class = $4 AND erased_at IS NULL",
+        id,
+        merchant,
+        livemode,
+        class
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Whether there is, or was, a payer of this id, whoever's.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn is_taken(pool: &PgPool, id: Uuid) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        "/* vault payers::is_taken */ SELECT EXISTS (SELECT FROM payers WHERE id = $1) AS \"taken!\"",
+        id
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// A merchant's payer in a mode, sealed.
 ///
 /// # Errors
@@ -73,15 +112,16 @@ pub async fn insert(pool: &PgPool, row: &PayerRow<'_>) -> Result<bool, StoreErro
 pub async fn find(
     pool: &PgPool,
     id: Uuid,
-    merchant: Uuid,
+    (merchant, livemode): (Uuid, bool),
     class: &str,
 ) -> Result<Option<PersonFields<Sealed>>, StoreError> {
     let row = sqlx::query!(
         "/* vault payers::find */
          SELECT name_sealed, phone_sealed, email_sealed, postcode_sealed, address_sealed
-         FROM payers WHERE id = $1 AND merchant_id = $2 AND class = $3 AND erased_at IS NULL",
+         FROM payers WHERE id = $1 AND merchant_id = $2 AND livemode = $3 AND class = $4 AND erased_at IS NULL",
         id,
         merchant,
+        livemode,
         class
     )
     .fetch_optional(pool)

@@ -13,7 +13,8 @@ use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
 use crate::render;
 use crate::store::charges::{self, Charge, cursor};
-use crate::store::{Listed, Tenant, cards};
+use crate::store::methods::{self, MethodRef};
+use crate::store::{Listed, Tenant};
 
 /// Its routes.
 pub fn routes() -> Routes {
@@ -45,17 +46,17 @@ async fn retrieve(context: Context, _: Nothing) -> ApiResult<render::charge::Cha
     by_id(&context, context.raw_id()).await
 }
 
-/// Charges with their cards, in one look-up.
+/// Charges with their payment methods, looked up together.
 async fn render_all(
     conn: &mut PgConnection,
     tenant: Tenant,
     charges: &[Charge],
 ) -> ApiResult<Vec<render::charge::Charge>> {
-    let records: Vec<[u8; 16]> = charges.iter().map(|charge| charge.record).collect();
-    let known = cards::find_many(conn, tenant, &records).await?;
+    let wanted: Vec<MethodRef> = charges.iter().map(|charge| charge.method).collect();
+    let known = methods::find_many(conn, tenant, &wanted).await?;
     let render = |charge: &Charge| {
-        let card = known.iter().find(|card| card.record == charge.record);
-        render::charge::charge(tenant, charge, card)
+        let method = known.iter().find(|method| method.reference() == charge.method);
+        render::charge::charge(tenant, charge, method)
     };
     Ok(charges.iter().map(render).collect())
 }

@@ -72,12 +72,12 @@ async fn find(context: &Context, id: &str) -> ApiResult<Option<Customer>> {
 
 async fn list_methods(
     context: Context,
-    _: payment_methods::OfKind,
+    asked: payment_methods::OfKind,
     list: ListParams,
 ) -> ApiResult<List<PaymentMethod>> {
     let customer = existing(&context, context.id("customer")?, "customer").await?;
     let path = format!("/v1/customers/{}/payment_methods", customer.id);
-    payment_methods::of_customer(&context, customer.id, list, path).await
+    payment_methods::of_customer(&context, customer.id, asked.kind, list, path).await
 }
 
 async fn retrieve_method(context: Context, _: Nothing) -> ApiResult<PaymentMethod> {

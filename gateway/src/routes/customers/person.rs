@@ -25,6 +25,12 @@ pub struct Address {
 }
 
 impl Address {
+    /// The postcode, and the rest in the order of Japanese addresses.
+    pub fn into_parts(mut self) -> (Option<Personal>, Option<Personal>) {
+        let postcode = self.postal_code.take().map(|text| Personal::new(text.into_string()));
+        (postcode, self.into_personal())
+    }
+
     /// In the order of Japanese addresses. `None` where there is nothing in it.
     pub fn into_personal(self) -> Option<Personal> {
         let parts = [

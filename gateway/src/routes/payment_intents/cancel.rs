@@ -1,17 +1,20 @@
 //! `POST /v1/payment_intents/{id}/cancel`: calls a payment off; an authorization is taken back at the network.
 
 use kura_platform::clock;
-use kura_wire::ids::PaymentIntentId;
+use kura_wire::ids::{AttemptId, PaymentIntentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::capture::{finish, start};
 use super::render_in;
+use crate::codes::Code;
 use crate::domain::payment_intent::{Event, Status};
 use crate::edge::call::Context;
 use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened};
 use crate::render::payment_intent::PaymentIntent;
+use crate::store::attempts::{self, State};
+use crate::store::deposits::{self, Deposit, State as Stage};
 use crate::store::payment_intents::{self, Intent};
 use crate::store::timeline::{self, Entry};
 
@@ -47,11 +50,23 @@ impl Reason {
 pub async fn run(context: Context, asked: CancelIntent) -> ApiResult<PaymentIntent> {
     let reason = asked.cancellation_reason.map(Reason::as_str);
     let id = context.id("payment_intent")?;
-    if let Some(canceled) = cancel_unpaid(&context, id, reason).await? {
+    let withdrawn = withdraw(&context, id).await?;
+    if let Some(canceled) = cancel_unpaid(&context, id, reason, withdrawn).await? {
         return Ok(canceled);
     }
     let keep_reason = |intent: &mut Intent| intent.cancellation_reason = reason.map(str::to_owned);
     finish(&context, start(&context, id, |_| Event::Cancel, keep_reason).await?).await
+}
+
+/// Has the network forget the deposit that the payment waits for. What is withdrawn is withdrawn, also when this run ends here:
+/// its next run, or the worker, finds it so.
+async fn withdraw(context: &Context, id: PaymentIntentId) -> ApiResult<Option<AttemptId>> {
+    let tenant = context.tenant();
+    let waiting = deposits::find_under_way(&mut *context.db().await?, tenant, id).await?;
+    let Some(deposit) = waiting.filter(|deposit| deposit.state == Stage::Waiting) else { return Ok(None) };
+    let (cause, vault) = (context.cause(), context.vault_context());
+    let gone = crate::deposits::withdraw(&context.app, &cause, vault, &deposit).await?;
+    Ok(gone.then_some(deposit.id))
 }
 
 /// Calls off what never reached the network. `None` when it did, or when it is over.
@@ -59,6 +74,7 @@ async fn cancel_unpaid(
     context: &Context,
     id: PaymentIntentId,
     reason: Option<&str>,
+    withdrawn: Option<AttemptId>,
 ) -> ApiResult<Option<PaymentIntent>> {
     let (tenant, at) = (context.tenant(), clock::now());
     let mut tx = context.begin().await?;
@@ -71,6 +87,14 @@ async fn cancel_unpaid(
     match intent.progress.after(Event::Cancel) {
         Ok(progress) if progress.status == Status::Canceled => intent.progress = progress,
         Ok(_) | Err(_) => return Ok(None),
+    }
+    if let Some(deposit) = deposits::find_under_way(&mut tx, tenant, id).await? {
+        // Asked for since it was looked for: the next run of this request withdraws it.
+        if withdrawn != Some(deposit.id) {
+            return Err(ApiError::new(Code::VaultUnavailable).retry_after(1));
+        }
+        attempts::mark_settled(&mut tx, tenant, deposit.id, State::Reversed, Some("withdrawn"), at).await?;
+        deposits::update(&mut tx, tenant, &Deposit { state: Stage::Ended, ..deposit }).await?;
     }
     intent.canceled_at = Some(at);
     intent.cancellation_reason = reason.map(str::to_owned);

@@ -130,7 +130,7 @@ fn new_attempt(context: &Context, intent: &Intent, charge: &Charge, ids: Attempt
         network_reference: ids.network_reference,
         amount_minor,
         currency: intent.currency.clone(),
-        record: charge.record,
+        method: charge.method,
         capture: false,
         authentication: None,
         off_session: false,

@@ -7,23 +7,24 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::PgConnection;
 
-use super::create;
 use super::flow::{NextAttempt, answer, answer_met, next_attempt, refused};
 use super::render_one;
+use super::{create, deposit};
 use crate::codes::Code;
 use crate::domain::mask;
 use crate::domain::payment_intent::{CaptureMethod, Event, Refusal, Way};
 use crate::edge::call::Context;
-use crate::endpoint::types::{Text, WebAddress};
+use crate::endpoint::types::{Moment, Text, WebAddress, Whole};
 use crate::error::{ApiError, ApiResult};
 use crate::money_path::{self, Charged, carry_out};
 use crate::render::payment_intent::{PaymentIntent, payment_intent};
 use crate::request_ids::AttemptIds;
-use crate::routes::payment_methods::naming;
+use crate::routes::payment_methods::naming::{self, Found, MethodType};
 use crate::store::attempts::{Attempt, Kind, State};
 use crate::store::authentications::{self, Authentication};
 use crate::store::cards::{self, Card};
-use crate::store::payment_intents::{self, FutureUsage, Intent, NamedCard, ThreeDSecure};
+use crate::store::methods::{Method, MethodRef};
+use crate::store::payment_intents::{self, DepositOptions, DepositTerms, FutureUsage, Intent, NamedCard, ThreeDSecure};
 use crate::store::timeline;
 use crate::three_d_secure;
 
@@ -54,6 +55,46 @@ pub struct ConfirmIntent {
 pub struct MethodOptions {
     /// Of cards.
     card: Option<CardOptions>,
+    /// Of deposits at convenience stores.
+    konbini: Option<KonbiniOptions>,
+    /// Of deposits by bank.
+    payeasy: Option<PayeasyOptions>,
+    /// Of payments from the wallet.
+    emoney: Option<EmoneyOptions>,
+}
+
+/// What is said of deposits at convenience stores.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct KonbiniOptions {
+    /// A confirmation number of your choice: 10 or 11 digits, not all zero. Many take the shopper's telephone number.
+    confirmation_number: Option<Text<11>>,
+    /// How many days the shopper has, until the end of the last one in Japan; 0 is today.
+    expires_after_days: Option<Whole<0, 60>>,
+    /// Until when, exactly: in half an hour at the earliest.
+    expires_at: Option<Moment>,
+    /// What stands on the receipt.
+    product_description: Option<Text<22>>,
+}
+
+/// What is said of deposits by bank.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PayeasyOptions {
+    /// How many days the shopper has, until the end of the last one in Japan; 0 is today.
+    expires_after_days: Option<Whole<0, 60>>,
+    /// Until when, exactly: in half an hour at the earliest.
+    expires_at: Option<Moment>,
+    /// What stands on the receipt.
+    product_description: Option<Text<22>>,
+}
+
+/// What is said of payments from the wallet.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EmoneyOptions {
+    /// Until when, exactly; in an hour, where it is left out.
+    expires_at: Option<Moment>,
 }
 
 /// What is said of cards.
@@ -95,6 +136,46 @@ impl From<Usage> for FutureUsage {
 }
 
 impl MethodOptions {
+    /// What is said of deposits.
+    ///
+    /// # Errors
+    /// 400 for a confirmation number that is none.
+    pub fn into_deposits(self) -> ApiResult<DepositOptions> {
+        let days = |days: Option<Whole<0, 60>>| days.and_then(|days| u8::try_from(days.0).ok());
+        let second = |at: Option<Moment>| at.map(|at| at.0.unix_timestamp());
+        let mut said = DepositOptions::default();
+        if let Some(konbini) = self.konbini {
+            let number = konbini.confirmation_number.map(Text::into_string);
+            let good = |text: &String| {
+                (10..=11).contains(&text.len())
+                    && text.bytes().all(|byte| byte.is_ascii_digit())
+                    && text.bytes().any(|byte| byte != b'0')
+            };
+            if !number.as_ref().is_none_or(good) {
+                let expected = "10 or 11 digits, not all of them zero";
+                return Err(ApiError::invalid("payment_method_options[konbini][confirmation_number]", expected));
+            }
+            said.konbini = DepositTerms {
+                confirmation_number: number,
+                expires_after_days: days(konbini.expires_after_days),
+                expires_at: second(konbini.expires_at),
+                product_description: konbini.product_description.map(Text::into_string),
+            };
+        }
+        if let Some(payeasy) = self.payeasy {
+            said.payeasy = DepositTerms {
+                confirmation_number: None,
+                expires_after_days: days(payeasy.expires_after_days),
+                expires_at: second(payeasy.expires_at),
+                product_description: payeasy.product_description.map(Text::into_string),
+            };
+        }
+        if let Some(emoney) = self.emoney {
+            said.emoney = DepositTerms { expires_at: second(emoney.expires_at), ..DepositTerms::default() };
+        }
+        Ok(said)
+    }
+
     /// When 3-D Secure is asked for, if that was said.
     pub fn three_d_secure(&self) -> Option<ThreeDSecure> {
         let said = self.card.as_ref()?.request_three_d_secure?;
@@ -119,12 +200,21 @@ pub struct Terms {
     pub three_d_secure: Option<ThreeDSecure>,
     /// For what the method is kept.
     pub future_usage: Option<FutureUsage>,
+    /// What was said of deposits.
+    pub deposits: DepositOptions,
 }
 
 impl Terms {
     /// The payment with what was said.
-    fn apply(&self, intent: Intent) -> Intent {
+    pub(super) fn apply(&self, intent: Intent) -> Intent {
+        let said =
+            |new: &DepositTerms, old: DepositTerms| if *new == DepositTerms::default() { old } else { new.clone() };
         Intent {
+            deposit_options: DepositOptions {
+                konbini: said(&self.deposits.konbini, intent.deposit_options.konbini),
+                payeasy: said(&self.deposits.payeasy, intent.deposit_options.payeasy),
+                emoney: said(&self.deposits.emoney, intent.deposit_options.emoney),
+            },
             receipt_email: self.receipt_email.clone().or(intent.receipt_email),
             return_url: self.return_url.clone().or(intent.return_url),
             three_d_secure: self.three_d_secure.unwrap_or(intent.three_d_secure),
@@ -136,7 +226,7 @@ impl Terms {
 
 /// Runs it.
 pub async fn run(context: Context, asked: ConfirmIntent) -> ApiResult<PaymentIntent> {
-    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data.as_ref());
+    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data);
     let name = naming::named(saved, data, context.tenant().livemode())?;
     let terms = Terms {
         off_session: asked.off_session,
@@ -144,14 +234,28 @@ pub async fn run(context: Context, asked: ConfirmIntent) -> ApiResult<PaymentInt
         return_url: asked.return_url.map(WebAddress::into_string),
         three_d_secure: asked.payment_method_options.as_ref().and_then(MethodOptions::three_d_secure),
         future_usage: asked.setup_future_usage.map(FutureUsage::from),
+        deposits: asked.payment_method_options.map(MethodOptions::into_deposits).transpose()?.unwrap_or_default(),
     };
     let id = context.id("payment_intent")?;
     if let Some(answer) = meet(&context, id).await? {
         return Ok(answer);
     }
-    let named = match name {
-        Some(name) => Some(naming::find(&context, &name).await?),
+    let found = match name {
+        Some(name) => Some(naming::find_method(&context, name).await?),
         None => None,
+    };
+    let named = match found {
+        Some(Found::Payer(payer)) => {
+            return deposit::confirm(&context, Target::Existing(id), Some(payer), &terms).await;
+        }
+        Some(Found::Card(named, card)) => Some((named, card)),
+        None => {
+            let intent = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
+            if intent.is_some_and(|intent| intent.payer.is_some()) {
+                return deposit::confirm(&context, Target::Existing(id), None, &terms).await;
+            }
+            None
+        }
     };
     confirm(&context, Target::Existing(id), named, &terms).await
 }
@@ -344,7 +448,8 @@ async fn start(context: &Context, target: &Target, chosen: Chosen, terms: &Terms
         NextAttempt::Met(attempt) => return Ok(Started::Met(attempt, Box::new(intent))),
     };
     let Ok(card) = chosen.still(&intent) else { return Ok(Started::Changed) };
-    let before = payment_intent(tenant, &intent, card.as_ref().map(|(_, card)| card), None);
+    let named = card.as_ref().map(|(_, card)| Method::Card(card.clone()));
+    let before = payment_intent(tenant, &intent, named.as_ref(), None);
     let intent = terms.apply(intent);
     let authenticate = intent.three_d_secure != ThreeDSecure::Automatic && !terms.off_session;
     let intent = decide(intent, card.as_ref(), if authenticate { Way::CardAuthenticated } else { Way::Card })?;
@@ -372,7 +477,7 @@ async fn start(context: &Context, target: &Target, chosen: Chosen, terms: &Terms
     Ok(started)
 }
 
-async fn locked(context: &Context, conn: &mut PgConnection, id: PaymentIntentId) -> ApiResult<Intent> {
+pub(super) async fn locked(context: &Context, conn: &mut PgConnection, id: PaymentIntentId) -> ApiResult<Intent> {
     let intent = payment_intents::lock(conn, context.tenant(), id).await?;
     intent.ok_or_else(|| ApiError::missing("payment_intent", "id"))
 }
@@ -384,9 +489,12 @@ fn decide(intent: Intent, card: Option<&(NamedCard, Card)>, way: Way) -> ApiResu
         return Err(refuse(Refusal::Status));
     };
     check_owner(&intent, card)?;
+    if !intent.types.contains(&MethodType::Card) {
+        return Err(ApiError::new(Code::IncompatibleMethod));
+    }
     let progress =
         intent.progress.after(Event::NameMethod).and_then(|named| named.after(Event::Confirm(way))).map_err(refuse)?;
-    Ok(Intent { progress, card: Some(*named), last_error: None, ..intent })
+    Ok(Intent { progress, card: Some(*named), payer: None, last_error: None, ..intent })
 }
 
 fn new_attempt(context: &Context, intent: &Intent, card: &Card, ids: AttemptIds, off_session: bool) -> Attempt {
@@ -400,7 +508,7 @@ fn new_attempt(context: &Context, intent: &Intent, card: &Card, ids: AttemptIds,
         network_reference: ids.network_reference,
         amount_minor: intent.progress.amount,
         currency: intent.currency.clone(),
-        record: card.record,
+        method: MethodRef::Card(card.record),
         capture: intent.progress.capture_method == CaptureMethod::Automatic,
         authentication: None,
         off_session,

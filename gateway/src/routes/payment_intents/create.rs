@@ -2,14 +2,14 @@
 
 use kura_platform::clock;
 use kura_wire::ids::{CustomerId, TokenUse};
-use kura_wire::money::Money;
+use kura_wire::money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
 use super::confirm::{MethodOptions, Target, Terms, Usage, confirm, meet};
-use super::render_one;
+use super::{deposit, render_one};
 use crate::codes::Code;
 use crate::domain::mask;
 use crate::domain::payment_intent::{CaptureMethod, Progress};
@@ -19,9 +19,9 @@ use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened};
 use crate::render::payment_intent::{PaymentIntent, payment_intent};
 use crate::routes::customers::existing;
-use crate::routes::payment_methods::naming::{self, CardName, MethodData, MethodType};
-use crate::store::cards::Card;
-use crate::store::payment_intents::{self, FutureUsage, Intent, NamedCard};
+use crate::routes::payment_methods::naming::{self, CardName, Found, MethodData, MethodName, MethodType};
+use crate::store::methods::Method;
+use crate::store::payment_intents::{self, FutureUsage, Intent};
 use crate::store::timeline::{self, Entry};
 
 /// A payment to be made.
@@ -106,12 +106,13 @@ struct Asked {
     money: Money,
     capture_method: CaptureMethod,
     confirm: bool,
-    card: Option<CardName>,
+    method: Option<MethodName>,
     customer: Option<CustomerId>,
     description: Option<String>,
     terms: Terms,
     metadata: Map<String, Value>,
     automatic: bool,
+    types: Vec<MethodType>,
 }
 
 /// Runs it.
@@ -125,17 +126,28 @@ pub async fn run(context: Context, asked: CreateIntent) -> ApiResult<PaymentInte
         Some(id) => Some(existing(&context, id, "customer").await?.id),
         None => None,
     };
-    let named = match &asked.card {
-        Some(name) => Some(naming::find(&context, name).await?),
+    let mut asked = asked;
+    let found = match asked.method.take() {
+        Some(name) => Some(naming::find_method(&context, name).await?),
         None => None,
     };
-    let intent = new_intent(&context, &asked, customer, named.as_ref());
+    let intent = new_intent(&context, &asked, customer, found.as_ref());
+    check_type(&intent, found.as_ref())?;
+    let named = match found {
+        Some(Found::Payer(payer)) if asked.confirm => {
+            let target = Target::New(Box::new(intent));
+            return deposit::confirm(&context, target, Some(payer), &asked.terms).await;
+        }
+        Some(Found::Payer(payer)) => return insert(&context, intent, Some(&Method::Payer(payer))).await,
+        Some(Found::Card(named, card)) => Some((named, card)),
+        None => None,
+    };
     if asked.confirm {
         // This checks the card's owner itself, where it has seen that no earlier run asked for the money.
         return confirm(&context, Target::New(Box::new(intent)), named, &asked.terms).await;
     }
     super::confirm::check_owner(&intent, named.as_ref())?;
-    insert(&context, intent, named.map(|(_, card)| card).as_ref()).await
+    insert(&context, intent, named.map(|(_, card)| Method::Card(card)).as_ref()).await
 }
 
 /// The answer about the payment that an earlier run of this request made. `None` where there is none, or where it is yet to
@@ -156,8 +168,8 @@ async fn answer_again(context: &Context, asked: &Asked) -> ApiResult<Option<Paym
 
 fn check(asked: CreateIntent, livemode: bool) -> ApiResult<Asked> {
     let money = Money::new(asked.amount.0, asked.currency.0).map_err(|_| ApiError::new(Code::AmountTooLarge))?;
-    let card = naming::named(asked.payment_method.as_deref(), asked.payment_method_data.as_ref(), livemode)?;
-    if !asked.confirm && matches!(card, Some(CardName::Test(_, TokenUse::Single, _))) {
+    let method = naming::named(asked.payment_method.as_deref(), asked.payment_method_data, livemode)?;
+    if !asked.confirm && matches!(method, Some(MethodName::Card(CardName::Test(_, TokenUse::Single, _)))) {
         let expected = "given with confirm=true where it names a test token";
         return Err(ApiError::invalid("payment_method_data", expected));
     }
@@ -166,11 +178,21 @@ fn check(asked: CreateIntent, livemode: bool) -> ApiResult<Asked> {
             return Err(ApiError::invalid(name, "given with confirm=true"));
         }
     }
+    let automatic = automatic(asked.automatic_payment_methods.as_ref(), asked.payment_method_types.as_deref())?;
+    let yen = asked.currency.0 == Currency::JPY;
+    let types = match asked.payment_method_types {
+        Some(types) if !yen && types.iter().any(|kind| kind.deposit().is_some()) => {
+            return Err(ApiError::invalid("payment_method_types", "card, where the currency is not jpy"));
+        }
+        Some(types) => unique(types),
+        None if yen => MethodType::ALL.to_vec(),
+        None => vec![MethodType::Card],
+    };
     Ok(Asked {
         money,
         capture_method: asked.capture_method.map_or(CaptureMethod::Automatic, CaptureMethod::from),
         confirm: asked.confirm,
-        card,
+        method,
         customer: asked.customer.map(|id| id.0),
         description: asked.description.map(Text::into_string),
         terms: Terms {
@@ -179,10 +201,36 @@ fn check(asked: CreateIntent, livemode: bool) -> ApiResult<Asked> {
             return_url: asked.return_url.map(WebAddress::into_string),
             three_d_secure: asked.payment_method_options.as_ref().and_then(MethodOptions::three_d_secure),
             future_usage: asked.setup_future_usage.map(FutureUsage::from),
+            deposits: asked.payment_method_options.map(MethodOptions::into_deposits).transpose()?.unwrap_or_default(),
         },
-        automatic: automatic(asked.automatic_payment_methods.as_ref(), asked.payment_method_types.as_deref())?,
+        automatic,
+        types,
         metadata: asked.metadata.of_new()?,
     })
+}
+
+/// Each kind once, in the order of their first mention.
+fn unique(types: Vec<MethodType>) -> Vec<MethodType> {
+    let mut once = Vec::with_capacity(types.len());
+    for kind in types {
+        if !once.contains(&kind) {
+            once.push(kind);
+        }
+    }
+    once
+}
+
+/// The payment may be made with what was found.
+///
+/// # Errors
+/// 400 `payment_intent_incompatible_payment_method`.
+pub(super) fn check_type(intent: &Intent, found: Option<&Found>) -> ApiResult<()> {
+    let kind = match found {
+        None => return Ok(()),
+        Some(Found::Card(..)) => MethodType::Card,
+        Some(Found::Payer(payer)) => payer.method.into(),
+    };
+    if intent.types.contains(&kind) { Ok(()) } else { Err(ApiError::new(Code::IncompatibleMethod)) }
 }
 
 /// Whether the methods are left to us.
@@ -203,17 +251,20 @@ pub fn automatic(automatic: Option<&Automatic>, types: Option<&[MethodType]>) ->
     }
 }
 
-fn new_intent(
-    context: &Context,
-    asked: &Asked,
-    customer: Option<CustomerId>,
-    named: Option<&(NamedCard, Card)>,
-) -> Intent {
+fn new_intent(context: &Context, asked: &Asked, customer: Option<CustomerId>, found: Option<&Found>) -> Intent {
+    let (card, payer) = match found {
+        None => (None, None),
+        Some(Found::Card(named, _)) => (Some(*named), None),
+        Some(Found::Payer(payer)) => (None, Some(payer.id)),
+    };
     Intent {
         id: context.ids().one(),
-        progress: Progress::new(asked.money.amount_minor, asked.capture_method, named.is_some()),
+        progress: Progress::new(asked.money.amount_minor, asked.capture_method, found.is_some()),
         currency: asked.money.currency_code(),
-        card: named.map(|(named, _)| *named),
+        card,
+        payer,
+        types: asked.types.clone(),
+        deposit_options: asked.terms.deposits.clone(),
         customer,
         description: asked.description.clone(),
         receipt_email: asked.terms.receipt_email.clone(),
@@ -231,11 +282,11 @@ fn new_intent(
 }
 
 /// Writes the payment down, or meets the one that an earlier run of this request wrote.
-async fn insert(context: &Context, intent: Intent, card: Option<&Card>) -> ApiResult<PaymentIntent> {
+async fn insert(context: &Context, intent: Intent, method: Option<&Method>) -> ApiResult<PaymentIntent> {
     let tenant = context.tenant();
     let mut tx = context.begin().await?;
     if payment_intents::insert(&mut tx, tenant, &intent).await? {
-        let shown = payment_intent(tenant, &intent, card, None);
+        let shown = payment_intent(tenant, &intent, method, None);
         created(&mut tx, context, &intent, &shown).await?;
         tx.commit().await?;
         return Ok(shown);

@@ -11,7 +11,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::money_path::{Carried, Ending};
 use crate::render::payment_intent::{PaymentIntent, message_of};
 use crate::request_ids::AttemptIds;
-use crate::store::attempts::{self, Attempt, State};
+use crate::store::attempts::{self, Attempt, Kind, State};
 use crate::store::cards::Card;
 use crate::store::payment_intents::Intent;
 use crate::three_d_secure::Gone;
@@ -73,7 +73,7 @@ pub async fn answer_gone(context: &Context, gone: Gone) -> ApiResult<PaymentInte
 /// The answer to a request whose attempt an earlier run made.
 pub async fn answer_met(context: &Context, met: &Attempt, intent: &Intent) -> ApiResult<PaymentIntent> {
     match met.state {
-        _ if met.stepped_up => render_one(context, intent, None).await,
+        _ if met.stepped_up || met.kind == Kind::Deposit => render_one(context, intent, None).await,
         State::Unresolved | State::Approved | State::Unsent => render_one(context, intent, None).await,
         State::Declined | State::Reversed => {
             let code = intent.last_error.as_ref().and_then(|error| error.decline_code.clone());

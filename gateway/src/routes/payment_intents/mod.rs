@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod capture;
 pub mod confirm;
 pub mod create;
+pub mod deposit;
 pub mod flow;
 pub mod update;
 
@@ -22,8 +23,9 @@ use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
 use crate::render::payment_intent::{NextAction, PaymentIntent, payment_intent};
 use crate::store::cards::Card;
+use crate::store::methods::{self, Method, MethodRef};
 use crate::store::payment_intents::{self, Intent, cursor};
-use crate::store::{Listed, Tenant, authentications, cards};
+use crate::store::{Listed, Tenant, authentications, deposits};
 use crate::three_d_secure;
 
 /// Its routes.
@@ -73,26 +75,26 @@ async fn find(context: &Context, id: &str) -> ApiResult<Option<Intent>> {
     Ok(payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?)
 }
 
-/// The record of the card that a payment shows: the named one, else the one that failed.
-fn shown_record(intent: &Intent) -> Option<[u8; 16]> {
-    intent.card.map(|card| card.record).or_else(|| intent.last_error.as_ref().map(|error| error.record))
+/// The payment method that a payment shows: the named one, else the one that failed.
+fn shown_method(intent: &Intent) -> Option<MethodRef> {
+    intent.method().or_else(|| intent.last_error.as_ref().map(|error| error.method))
 }
 
-/// A payment with its card, which is looked up unless it is at hand.
+/// A payment with its payment method, which is looked up unless it is a card at hand.
 ///
 /// # Errors
 /// The database's.
 pub async fn render_one(context: &Context, intent: &Intent, at_hand: Option<&Card>) -> ApiResult<PaymentIntent> {
-    let (tenant, record) = (context.tenant(), shown_record(intent));
-    let card = at_hand.filter(|card| Some(card.record) == record);
-    let complete = card.is_some() || record.is_none();
+    let (tenant, shown) = (context.tenant(), shown_method(intent));
+    let method = at_hand.cloned().map(Method::Card).filter(|method| Some(method.reference()) == shown);
+    let complete = method.is_some() || shown.is_none();
     if complete && intent.progress.status != Status::RequiresAction {
-        return Ok(payment_intent(tenant, intent, card, None));
+        return Ok(payment_intent(tenant, intent, method.as_ref(), None));
     }
     render_in(&mut *context.db().await?, &context.app, tenant, intent).await
 }
 
-/// A payment with its card and what the shopper is to do, within a transaction.
+/// A payment with its payment method and what the shopper is to do, within a transaction.
 ///
 /// # Errors
 /// The database's.
@@ -102,12 +104,12 @@ pub async fn render_in(
     tenant: Tenant,
     intent: &Intent,
 ) -> ApiResult<PaymentIntent> {
-    let card = match shown_record(intent) {
-        Some(record) => cards::find(conn, tenant, record).await?,
+    let method = match shown_method(intent) {
+        Some(shown) => methods::find(conn, tenant, shown).await?,
         None => None,
     };
     let next = next_action(conn, app, tenant, intent).await?;
-    Ok(payment_intent(tenant, intent, card.as_ref(), next))
+    Ok(payment_intent(tenant, intent, method.as_ref(), next))
 }
 
 async fn next_action(
@@ -119,26 +121,32 @@ async fn next_action(
     if intent.progress.status != Status::RequiresAction {
         return Ok(None);
     }
+    if intent.payer.is_some() {
+        let under_way = deposits::find_under_way(conn, tenant, intent.id).await?;
+        return Ok(under_way.and_then(|deposit| {
+            NextAction::deposit(&deposit, crate::deposits::voucher(app, &deposit), intent.return_url.clone())
+        }));
+    }
     let under_way = authentications::find_under_way(conn, tenant, intent.id).await?;
     Ok(under_way
         .map(|under_way| NextAction::redirect(three_d_secure::page(app, under_way.id), intent.return_url.clone())))
 }
 
-/// Payments, with one look-up for all cards.
+/// Payments, with one look-up for all payment methods.
 async fn render_all(
     conn: &mut PgConnection,
     app: &App,
     tenant: Tenant,
     intents: &[Intent],
 ) -> ApiResult<Vec<PaymentIntent>> {
-    let records: Vec<[u8; 16]> = intents.iter().filter_map(shown_record).collect();
-    let known = cards::find_many(conn, tenant, &records).await?;
+    let wanted: Vec<MethodRef> = intents.iter().filter_map(shown_method).collect();
+    let known = methods::find_many(conn, tenant, &wanted).await?;
     let mut rendered = Vec::with_capacity(intents.len());
     for intent in intents {
-        let record = shown_record(intent);
+        let shown = shown_method(intent);
         let next = next_action(conn, app, tenant, intent).await?;
-        let card = known.iter().find(|card| Some(card.record) == record);
-        rendered.push(payment_intent(tenant, intent, card, next));
+        let method = known.iter().find(|method| Some(method.reference()) == shown);
+        rendered.push(payment_intent(tenant, intent, method, next));
     }
     Ok(rendered)
 }

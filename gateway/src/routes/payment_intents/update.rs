@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::confirm::check_owner;
+use super::create::check_type;
 use super::flow::refused;
 use super::render_in;
 use crate::domain::mask;
@@ -15,9 +16,8 @@ use crate::endpoint::types::{Amount, IdOf, Metadata, Patch, Text};
 use crate::error::{ApiError, ApiResult};
 use crate::render::payment_intent::PaymentIntent;
 use crate::routes::customers::existing;
-use crate::routes::payment_methods::naming;
-use crate::store::cards::Card;
-use crate::store::payment_intents::{self, Intent, NamedCard};
+use crate::routes::payment_methods::naming::{self, Found};
+use crate::store::payment_intents::{self, Intent};
 use crate::store::timeline::{self, Entry};
 
 /// What is to change.
@@ -47,7 +47,7 @@ pub struct UpdateIntent {
 struct Change {
     amount: Option<i64>,
     customer: Option<CustomerId>,
-    card: Option<(NamedCard, Card)>,
+    method: Option<Found>,
     description: Patch<String>,
     receipt_email: Patch<String>,
     metadata: Metadata,
@@ -55,21 +55,21 @@ struct Change {
 
 /// Runs it.
 pub async fn run(context: Context, asked: UpdateIntent) -> ApiResult<PaymentIntent> {
-    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data.as_ref());
+    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data);
     let name = naming::named(saved, data, context.tenant().livemode())?;
     let id = context.id("payment_intent")?;
     let customer = match asked.customer {
         Some(id) => Some(existing(&context, id.0, "customer").await?.id),
         None => None,
     };
-    let card = match name {
-        Some(name) => Some(naming::find(&context, &name).await?),
+    let method = match name {
+        Some(name) => Some(naming::find_method(&context, name).await?),
         None => None,
     };
     let change = Change {
         amount: asked.amount.map(|amount| amount.0),
         customer,
-        card,
+        method,
         description: asked.description.map(Text::into_string),
         receipt_email: asked.receipt_email.map(|email| mask::email(&email)),
         metadata: asked.metadata,
@@ -90,17 +90,24 @@ pub async fn run(context: Context, asked: UpdateIntent) -> ApiResult<PaymentInte
 impl Change {
     /// The payment afterwards.
     fn apply(self, mut intent: Intent) -> ApiResult<Intent> {
-        let touches_money = self.amount.is_some() || self.customer.is_some() || self.card.is_some();
+        let touches_money = self.amount.is_some() || self.customer.is_some() || self.method.is_some();
         if touches_money && !intent.progress.is_open() {
             return Err(refused(&intent, "update the amount, customer or payment method of", Refusal::Status));
         }
         intent.progress.amount = self.amount.unwrap_or(intent.progress.amount);
         intent.customer = self.customer.or(intent.customer);
-        if let Some((named, _)) = &self.card {
-            intent.card = Some(*named);
+        check_type(&intent, self.method.as_ref())?;
+        match &self.method {
+            Some(Found::Card(named, card)) => {
+                check_owner(&intent, Some(&(*named, card.clone())))?;
+                (intent.card, intent.payer) = (Some(*named), None);
+            }
+            Some(Found::Payer(payer)) => (intent.card, intent.payer) = (None, Some(payer.id)),
+            None => {}
+        }
+        if self.method.is_some() {
             intent.progress = intent.progress.after(Event::NameMethod).map_err(ApiError::internal)?;
         }
-        check_owner(&intent, self.card.as_ref())?;
         intent.description = self.description.apply(intent.description);
         intent.receipt_email = self.receipt_email.apply(intent.receipt_email);
         intent.metadata = self.metadata.apply(std::mem::take(&mut intent.metadata))?;

@@ -16,7 +16,7 @@ use crate::render;
 use crate::render::card::PaymentMethod;
 use crate::routes::customers::existing;
 use crate::store::cards::{self, Card};
-use crate::store::customers;
+use crate::store::{customers, payers};
 
 /// To whom.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -70,6 +70,10 @@ pub async fn detach(context: Context, _: Nothing) -> ApiResult<PaymentMethod> {
 /// The saved card of the path.
 async fn of_path(context: &Context) -> ApiResult<Card> {
     let livemode = context.tenant().livemode();
+    if payers::parse_method_id(context.raw_id()).is_some() {
+        let message = "Only cards are kept for customers; other payment methods are for one payment.";
+        return Err(ApiError::with_message(Code::PaymentMethodNotReusable, message));
+    }
     let name = CardName::parse(context.raw_id(), TokenUse::Multi, livemode, "payment_method")?;
     Ok(naming::find(context, &name).await?.1)
 }

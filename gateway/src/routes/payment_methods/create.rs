@@ -1,4 +1,4 @@
-//! `POST /v1/payment_methods`: turns a single-use token into a saved payment method.
+//! `POST /v1/payment_methods`: turns a single-use token into a saved payment method, or keeps who pays without a card.
 
 use kura_platform::clock;
 use kura_wire::ids::TokenUse;
@@ -6,7 +6,7 @@ use kura_wire::vault::Attach;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::naming::{self, CardOfToken, MethodType};
+use super::naming::{self, Billing, CardOfToken, MethodType};
 use crate::codes::Code;
 use crate::edge::call::Context;
 use crate::endpoint::types::Metadata;
@@ -14,15 +14,17 @@ use crate::error::{ApiError, ApiResult};
 use crate::render;
 use crate::store::cards;
 
-/// A card to be saved.
+/// A payment method to be made: a card to be saved, or somebody who pays without one.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateMethod {
-    /// `card`.
+    /// `card`, `konbini`, `payeasy`, `emoney`.
     #[serde(rename = "type")]
-    _kind: MethodType,
-    /// Its token.
-    card: CardOfToken,
+    kind: MethodType,
+    /// A card's token.
+    card: Option<CardOfToken>,
+    /// Who pays, without a card. Sealed in the vault; comes back masked.
+    billing_details: Option<Billing>,
     /// Your data.
     #[serde(default)]
     metadata: Metadata,
@@ -30,9 +32,19 @@ pub struct CreateMethod {
 
 /// Runs it.
 pub async fn run(context: Context, asked: CreateMethod) -> ApiResult<render::card::PaymentMethod> {
-    let name = asked.card.name(context.tenant().livemode(), "card[token]")?;
-    let metadata = asked.metadata.of_new()?;
-    let tenant = context.tenant();
+    let (metadata, tenant) = (asked.metadata.of_new()?, context.tenant());
+    let card = match (asked.kind.deposit(), asked.card, asked.billing_details) {
+        (None, Some(card), None) => card,
+        (None, None, _) => return Err(ApiError::new(Code::ParameterMissing).on("card")),
+        (None, Some(_), Some(_)) => return Err(ApiError::invalid("billing_details", "left out for cards")),
+        (Some(_), Some(_), _) => return Err(ApiError::invalid("card", "left out where type is not card")),
+        (Some(_), None, None) => return Err(ApiError::new(Code::ParameterMissing).on("billing_details")),
+        (Some(method), None, Some(billing)) => {
+            let payer = naming::new_payer(&context, method, billing, metadata).await?;
+            return Ok(render::card::of_payer(tenant, &payer));
+        }
+    };
+    let name = card.name(tenant.livemode(), "card[token]")?;
     let (named, card) = naming::find(&context, &name).await?;
     let saved_before = card.saved_at.is_some() && !context.first_run;
     if card.token_used_at.is_some() && !saved_before {

@@ -17,12 +17,12 @@ use crate::error::{ApiError, ApiResult};
 use crate::render;
 use crate::render::card::PaymentMethod;
 use crate::routes::customers;
-use crate::store::{Listed, cards};
+use crate::store::{Listed, cards, payers};
 
 /// Its routes.
 pub fn routes() -> Routes {
     Routes::of(Resource::PaymentMethods)
-        .post("/v1/payment_methods", "Save a card", create::run)
+        .post("/v1/payment_methods", "Create a payment method", create::run)
         .list("/v1/payment_methods", "List a customer's payment methods", list)
         .get("/v1/payment_methods/{id}", "Retrieve a payment method", retrieve)
         .post("/v1/payment_methods/{id}/attach", "Attach a payment method to a customer", attach::attach)
@@ -35,23 +35,23 @@ pub fn routes() -> Routes {
 pub struct ListMethods {
     /// Whose.
     customer: IdOf<CustomerId>,
-    /// Of which kind.
+    /// Of which kind. Only cards are kept for customers.
     #[serde(default, rename = "type")]
-    _kind: Option<naming::MethodType>,
+    kind: Option<naming::MethodType>,
 }
 
 /// Of which kind.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfKind {
-    /// `card`.
+    /// `card`; of other kinds there are none, for only cards are kept for customers.
     #[serde(default, rename = "type")]
-    _kind: Option<naming::MethodType>,
+    pub kind: Option<naming::MethodType>,
 }
 
 async fn list(context: Context, asked: ListMethods, list: ListParams) -> ApiResult<List<PaymentMethod>> {
     let customer = customers::existing(&context, asked.customer.0, "customer").await?;
-    of_customer(&context, customer.id, list, "/v1/payment_methods".to_owned()).await
+    of_customer(&context, customer.id, asked.kind, list, "/v1/payment_methods".to_owned()).await
 }
 
 /// The page of a customer's payment methods, at this path.
@@ -61,6 +61,7 @@ async fn list(context: Context, asked: ListMethods, list: ListParams) -> ApiResu
 pub async fn of_customer(
     context: &Context,
     customer: CustomerId,
+    kind: Option<naming::MethodType>,
     list: ListParams,
     path: String,
 ) -> ApiResult<List<PaymentMethod>> {
@@ -70,6 +71,9 @@ pub async fn of_customer(
         Ok(cards::find(&mut *context.db().await?, tenant, token.record).await?.map(|card| cards::cursor(&card)))
     };
     let page = list.page(place).await?;
+    if kind.is_some_and(|kind| kind != naming::MethodType::Card) {
+        return Ok(List::new(path, Listed { items: Vec::new(), has_more: false }));
+    }
     let found = cards::list(&mut *context.db().await?, tenant, customer, &page).await?;
     let items = found.items.iter().map(|card| render::card::payment_method(tenant, card)).collect();
     Ok(List::new(path, Listed { items, has_more: found.has_more }))
@@ -97,6 +101,10 @@ pub async fn of_this_customer(context: &Context, customer: CustomerId) -> ApiRes
 /// 404; the vault's for imported cards.
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<PaymentMethod> {
     let missing = || ApiError::missing("payment_method", "id");
+    if let Some(payer) = payers::parse_method_id(id) {
+        let payer = payers::find(&mut *context.db().await?, context.tenant(), payer).await?;
+        return Ok(render::card::of_payer(context.tenant(), &payer.ok_or_else(missing)?));
+    }
     let token: CardToken = id.parse().map_err(|_| missing())?;
     let card = naming::find_or_adopt(context, token).await?;
     let card = card.filter(|_| token.allows == TokenUse::Multi).ok_or_else(missing)?;

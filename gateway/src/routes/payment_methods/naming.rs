@@ -2,16 +2,21 @@
 //! `tok_visa`, which stand for a new record at each use.
 
 use kura_platform::clock;
-use kura_wire::ids::{CardToken, TokenUse};
+use kura_wire::ids::{CardToken, PayerId, TokenUse};
+use kura_wire::payer::{PayerMethod, PersonFields, Personal, StorePayer};
 use kura_wire::vault::{Describe, TestCard, VaultErrorCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::codes::Code;
 use crate::edge::call::Context;
 use crate::endpoint::types::Text;
 use crate::error::{ApiError, ApiResult};
-use crate::store::cards::{self, Card};
+use crate::routes::customers::person::{Address, fields};
+use crate::store::cards::{self, Before, Card};
+use crate::store::payers::{self, Payer};
+pub use crate::store::payment_intents::MethodType;
 use crate::store::payment_intents::NamedCard;
 use crate::vault_client::VaultFailure;
 
@@ -61,23 +66,140 @@ fn missing(allows: TokenUse, param: &'static str) -> ApiError {
     }
 }
 
-/// A kind of payment method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MethodType {
-    /// A card.
-    Card,
-}
-
 /// A new payment method, for one payment.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MethodData {
-    /// `card`.
+    /// `card`, `konbini`, `payeasy`, `emoney`.
     #[serde(rename = "type")]
-    _kind: MethodType,
-    /// Its token.
-    card: CardOfToken,
+    pub kind: MethodType,
+    /// A card's token.
+    pub card: Option<CardOfToken>,
+    /// Who pays, without a card. Sealed in the vault; comes back masked.
+    pub billing_details: Option<Billing>,
+}
+
+/// Who pays. A convenience store wants name and phone, a bank name and phone, the wallet an e-mail address.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Billing {
+    /// As the payer writes it.
+    name: Option<Text>,
+    /// An e-mail address.
+    email: Option<Text>,
+    /// A telephone number.
+    phone: Option<Text>,
+    /// An address, for payments by bank.
+    address: Option<Address>,
+}
+
+impl Billing {
+    fn into_fields(self) -> PersonFields<Personal> {
+        let Self { name, email, phone, address } = self;
+        let (postcode, address) = address.map_or((None, None), Address::into_parts);
+        PersonFields { postcode, address, ..fields(name, email, phone, None) }
+    }
+}
+
+/// A payment method as a merchant named it, checked for its form.
+#[derive(Debug)]
+pub enum MethodName {
+    /// A card.
+    Card(CardName),
+    /// Somebody who pays without one, named before.
+    Payer(PayerId, &'static str),
+    /// Somebody who pays without one, named now.
+    New(PayerMethod, Box<Billing>),
+}
+
+impl MethodName {
+    /// Reads `pm_…`.
+    ///
+    /// # Errors
+    /// 404 `resource_missing` for what is no payment method's name.
+    pub fn parse(text: &str, livemode: bool, param: &'static str) -> ApiResult<Self> {
+        match payers::parse_method_id(text) {
+            Some(id) => Ok(Self::Payer(id, param)),
+            None => CardName::parse(text, TokenUse::Multi, livemode, param).map(Self::Card),
+        }
+    }
+
+    /// A new payment method, in words.
+    ///
+    /// # Errors
+    /// 400 for parts of another kind, or none; 404 for what is no token.
+    pub fn of_data(data: MethodData, livemode: bool, param: &'static str) -> ApiResult<Self> {
+        let part = |name: &str| format!("{param}[{name}]");
+        match (data.kind.deposit(), data.card, data.billing_details) {
+            (None, Some(card), None) => card.name(livemode, "payment_method_data[card][token]").map(Self::Card),
+            (None, None, _) => Err(ApiError::new(Code::ParameterMissing).on(part("card"))),
+            (None, Some(_), Some(_)) => Err(ApiError::invalid(&part("billing_details"), "left out for cards")),
+            (Some(_), Some(_), _) => Err(ApiError::invalid(&part("card"), "left out where type is not card")),
+            (Some(method), None, Some(billing)) => Ok(Self::New(method, Box::new(billing))),
+            (Some(_), None, None) => Err(ApiError::new(Code::ParameterMissing).on(part("billing_details"))),
+        }
+    }
+
+    /// The card, where only one will do.
+    ///
+    /// # Errors
+    /// 400 for other kinds.
+    pub fn into_card(self) -> ApiResult<CardName> {
+        match self {
+            Self::Card(name) => Ok(name),
+            Self::Payer(..) | Self::New(..) => Err(ApiError::invalid("payment_method", "a card")),
+        }
+    }
+}
+
+/// A payment method that was found, or made.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// A card, and by which of its names it is used.
+    Card(NamedCard, Card),
+    /// Somebody who pays without one.
+    Payer(Payer),
+}
+
+/// The payment method behind a name.
+///
+/// # Errors
+/// 404 for what is not this merchant's; 400 for what the vault will not take of a payer; the vault's.
+pub async fn find_method(context: &Context, name: MethodName) -> ApiResult<Found> {
+    Ok(match name {
+        MethodName::Card(name) => {
+            let (named, card) = find(context, &name).await?;
+            Found::Card(named, card)
+        }
+        MethodName::Payer(id, param) => {
+            let payer = payers::find(&mut *context.db().await?, context.tenant(), id).await?;
+            Found::Payer(payer.ok_or_else(|| ApiError::missing("payment_method", param))?)
+        }
+        MethodName::New(method, billing) => Found::Payer(new_payer(context, method, *billing, Map::new()).await?),
+    })
+}
+
+/// Keeps a payer in the vault, and here what may be shown. A repeated request meets the first one's.
+///
+/// # Errors
+/// 400 for what the vault will not take; the vault's.
+pub(super) async fn new_payer(
+    context: &Context,
+    method: PayerMethod,
+    billing: Billing,
+    metadata: Map<String, Value>,
+) -> ApiResult<Payer> {
+    let id: PayerId = context.ids().one();
+    if !context.first_run
+        && let Some(met) = payers::find(&mut *context.db().await?, context.tenant(), id).await?
+    {
+        return Ok(met);
+    }
+    let ask = StorePayer { context: context.vault_context(), payer: id, method, fields: billing.into_fields() };
+    let masked = context.app.vault.store_payer(&ask).await?.masked;
+    let payer = Payer { id, method, masked, metadata, created_at: clock::now() };
+    payers::insert(&mut *context.db().await?, context.tenant(), &payer).await?;
+    Ok(payer)
 }
 
 /// A card by its token.
@@ -98,15 +220,15 @@ impl CardOfToken {
     }
 }
 
-/// The card that a payment names, by `payment_method` or by `payment_method_data`.
+/// The payment method that a payment names, by `payment_method` or by `payment_method_data`.
 ///
 /// # Errors
-/// 400 for both at once, 404 for what is no card's name.
-pub fn named(saved: Option<&str>, data: Option<&MethodData>, livemode: bool) -> ApiResult<Option<CardName>> {
+/// 400 for both at once, 404 for what is no payment method's name.
+pub fn named(saved: Option<&str>, data: Option<MethodData>, livemode: bool) -> ApiResult<Option<MethodName>> {
     match (saved, data) {
         (None, None) => Ok(None),
-        (Some(text), None) => CardName::parse(text, TokenUse::Multi, livemode, "payment_method").map(Some),
-        (None, Some(data)) => data.card.name(livemode, "payment_method_data[card][token]").map(Some),
+        (Some(text), None) => MethodName::parse(text, livemode, "payment_method").map(Some),
+        (None, Some(data)) => MethodName::of_data(data, livemode, "payment_method_data").map(Some),
         (Some(_), Some(_)) => Err(ApiError::invalid("payment_method_data", "left out where payment_method is given")),
     }
 }
@@ -140,7 +262,9 @@ pub(super) async fn find_or_adopt(context: &Context, token: CardToken) -> ApiRes
         match context.app.vault.describe(&Describe { context: context.vault_context(), token }).await {
             Ok(told) => {
                 let mut db = context.db().await?;
-                cards::insert_imported(&mut db, tenant, told.token, &told.card, clock::now()).await?;
+                let now = clock::now();
+                let before = Before { saved_at: Some(now), charged_at: Some(now) };
+                cards::insert_with(&mut db, tenant, told.token, &told.card, now, before).await?;
             }
             Err(VaultFailure::Refused(VaultErrorCode::TokenUnknown)) => return Ok(None),
             Err(failure) => return Err(failure.into()),

@@ -5,6 +5,7 @@ use kura_wire::ids::{ChargeId, PaymentIntentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 
 use crate::codes::Code;
 use crate::domain::payment_intent::{Event, Refusal};
@@ -17,6 +18,7 @@ use crate::render;
 use crate::routes::payment_intents::flow::{NextAttempt, next_attempt};
 use crate::store::attempts::{Attempt, Kind, State};
 use crate::store::charges::{self, Charge};
+use crate::store::payers;
 use crate::store::payment_intents::{self, Intent};
 use crate::store::refunds::{self, Refund};
 use crate::store::timeline;
@@ -151,6 +153,7 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
         reason: asked.reason.map(str::to_owned),
         failure_reason: None,
         metadata: asked.metadata.clone(),
+        method: method_word(&mut tx, context, charge).await?.to_owned(),
         network_reference: ids.network_reference.clone(),
         created_at: at,
     };
@@ -164,7 +167,7 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
         network_reference: ids.network_reference,
         amount_minor: amount,
         currency: intent.currency.clone(),
-        record: charge.record,
+        method: charge.method,
         capture: false,
         authentication: None,
         off_session: false,
@@ -182,6 +185,17 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
     events::tell(&mut tx, &context.cause(), at, [told]).await?;
     tx.commit().await?;
     Ok(Started::Fresh(Box::new((refund, attempt, intent))))
+}
+
+/// Where the money goes back to.
+async fn method_word(conn: &mut PgConnection, context: &Context, charge: &Charge) -> ApiResult<&'static str> {
+    Ok(match charge.method.payer() {
+        None => "card",
+        Some(id) => {
+            let payer = payers::find(conn, context.tenant(), id).await?;
+            payers::word(payer.ok_or_else(|| ApiError::internal("a charge without its payer"))?.method)
+        }
+    })
 }
 
 fn refused(refusal: Refusal) -> ApiError {

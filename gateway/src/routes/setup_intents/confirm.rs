@@ -15,7 +15,7 @@ use crate::endpoint::types::{Text, WebAddress};
 use crate::error::{ApiError, ApiResult};
 use crate::render::setup_intent::SetupIntent;
 use crate::routes::payment_intents::confirm::{MethodOptions, saved};
-use crate::routes::payment_methods::naming;
+use crate::routes::payment_methods::naming::{self, MethodName};
 use crate::store::cards::{self, Card};
 use crate::store::payment_intents::{NamedCard, ThreeDSecure};
 use crate::store::setup_intents::{self, Setup};
@@ -46,8 +46,8 @@ pub struct Target {
 
 /// Runs it.
 pub async fn run(context: Context, asked: ConfirmSetup) -> ApiResult<SetupIntent> {
-    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data.as_ref());
-    let name = naming::named(saved, data, context.tenant().livemode())?;
+    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data);
+    let name = naming::named(saved, data, context.tenant().livemode())?.map(MethodName::into_card).transpose()?;
     let id = context.id("setup_intent")?;
     if !context.first_run
         && let Some(answer) = meet(&context, id, true).await?

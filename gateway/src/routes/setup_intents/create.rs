@@ -17,7 +17,7 @@ use crate::render::setup_intent::SetupIntent;
 use crate::routes::customers::existing;
 use crate::routes::payment_intents::confirm::{MethodOptions, Usage};
 use crate::routes::payment_intents::create::{Automatic, automatic};
-use crate::routes::payment_methods::naming::{self, MethodData, MethodType};
+use crate::routes::payment_methods::naming::{self, MethodData, MethodName, MethodType};
 use crate::store::cards::Card;
 use crate::store::payment_intents::{FutureUsage, NamedCard};
 use crate::store::setup_intents::{self, Setup};
@@ -54,8 +54,8 @@ pub struct CreateSetup {
 
 /// Runs it.
 pub async fn run(context: Context, asked: CreateSetup) -> ApiResult<SetupIntent> {
-    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data.as_ref());
-    let name = naming::named(saved, data, context.tenant().livemode())?;
+    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data);
+    let name = naming::named(saved, data, context.tenant().livemode())?.map(MethodName::into_card).transpose()?;
     let automatic = automatic(asked.automatic_payment_methods.as_ref(), asked.payment_method_types.as_deref())?;
     if asked.return_url.is_some() && !asked.confirm {
         return Err(ApiError::invalid("return_url", "given with confirm=true"));

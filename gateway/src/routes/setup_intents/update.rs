@@ -16,7 +16,7 @@ use crate::events::{self, Happened};
 use crate::render::setup_intent::SetupIntent;
 use crate::routes::customers::existing;
 use crate::routes::payment_intents::confirm::MethodOptions;
-use crate::routes::payment_methods::naming;
+use crate::routes::payment_methods::naming::{self, MethodName};
 use crate::store::setup_intents::{self, Setup};
 
 /// What is to change.
@@ -41,8 +41,8 @@ pub struct UpdateSetup {
 
 /// Runs it.
 pub async fn run(context: Context, asked: UpdateSetup) -> ApiResult<SetupIntent> {
-    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data.as_ref());
-    let name = naming::named(saved, data, context.tenant().livemode())?;
+    let (saved, data) = (asked.payment_method.as_deref(), asked.payment_method_data);
+    let name = naming::named(saved, data, context.tenant().livemode())?.map(MethodName::into_card).transpose()?;
     let id = context.id("setup_intent")?;
     let customer = match asked.customer {
         Some(id) => Some(existing(&context, id.0, "customer").await?.id),

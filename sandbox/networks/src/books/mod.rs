@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use kura_iso8583::Reference;
 
 pub use decide::{Answer, Decision, Draws};
-pub use entry::{Booked, Change, Entry, Kind};
+pub use entry::{Booked, Change, Entry, Kind, ReferenceText};
 pub use totals::Totals;
 
 use crate::journal::Kept;

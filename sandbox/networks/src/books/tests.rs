@@ -414,8 +414,8 @@ fn foreign_changes_are_refused() {
     assert_eq!(kept.books.apply(&change), Err(Inconsistent::Twice(reference("1"))));
     let Change::Booked(booked) = change else { unreachable!() };
     let orphan = Booked {
-        reference: entry::ReferenceText(reference("2")),
-        original_reference: Some(entry::ReferenceText(reference("3"))),
+        reference: ReferenceText(reference("2")),
+        original_reference: Some(ReferenceText(reference("3"))),
         kind: Kind::Refund,
         ..booked
     };
