@@ -372,3 +372,67 @@ fn who_does_not_come_back_is_looked_for() {
     let failed = get(stack, &format!("/v1/payment_intents/{}", abandoned["id"].as_str().unwrap()));
     assert_eq!(failed["last_payment_error"]["code"], "payment_intent_authentication_failure");
 }
+
+/// A confirmation that met an outage of the vault is repeated with its key, and goes on, for a payment as for a set-up. A shop
+/// that insists on the security code has it sent with the charge, or where the proof is asked for, before it; and without it
+/// there is no charge, whoever goes on with the payment.
+#[test]
+fn an_outage_is_gone_on_with() {
+    let stack = &Stack::start(Options::default().restart());
+    let any = ("payment_method_options[card][request_three_d_secure]", "any");
+    let payment = [("amount", "1500"), ("currency", "jpy"), ("confirm", "true"), ("return_url", RETURN_URL), any];
+    let setup = [("confirm", "true"), ("return_url", RETURN_URL), any];
+    let methods = ["pm_card_threeDSecureOptional", "pm_card_threeDSecureFrictionless"].map(|name| {
+        // Made before the outage, so that the vault is needed for the issuer alone.
+        let made = on_session(stack, name, &[any]).json();
+        assert_eq!(made["status"], "succeeded", "{made}");
+        made["payment_method"].as_str().unwrap().to_owned()
+    });
+    let old = stack.kill9("vault");
+    let mut asked = Vec::new();
+    for (path, form, method) in
+        [("/v1/payment_intents", payment.as_slice(), &methods[0]), ("/v1/setup_intents", setup.as_slice(), &methods[1])]
+    {
+        let form = [form, &[("payment_method", method.as_str())]].concat();
+        let key = format!("outage-{path}");
+        let first = stack.try_post(path, &stack.run().keys.sk_test, &key, &form).unwrap();
+        asked.push((path, form.clone(), key, first.status));
+    }
+    stack.wait_restarted("vault", old);
+    assert!(asked.iter().any(|(.., status)| *status == 503), "{asked:?}");
+    for (path, form, key, _) in &asked {
+        wait_for("the vault", Duration::from_secs(20), || {
+            let again = stack.try_post(path, &stack.run().keys.sk_test, key, form).unwrap();
+            again.status == 200 && again.json()["status"] == "succeeded"
+        });
+    }
+
+    stack.sql("gateway", "UPDATE merchants SET requires_cvc = true");
+    let token = |more: &[(&str, &str)]| {
+        let form = [
+            ("amount", "1500"),
+            ("currency", "jpy"),
+            ("confirm", "true"),
+            ("return_url", RETURN_URL),
+            ("payment_method_data[type]", "card"),
+            ("payment_method_data[card][token]", "tok_threeDSecure2Required"),
+        ];
+        post(stack, "/v1/payment_intents", &[form.as_slice(), more].concat()).json()
+    };
+    let checked = token(&[]);
+    let back = go_back(&Challenge::at(&page_of(&checked)).confirm());
+    assert_eq!(
+        back,
+        back_with("payment_intent", &checked["id"], "succeeded"),
+        "its code was sent with the first question"
+    );
+    let forgotten = token(&[any]);
+    let way = Challenge::at(&page_of(&forgotten)).confirm();
+    stack.kill9_and_wait("vault");
+    assert_eq!(go_back(&way), back_with("payment_intent", &forgotten["id"], "failed"));
+    let failed = get(stack, &format!("/v1/payment_intents/{}", forgotten["id"].as_str().unwrap()));
+    assert_eq!(
+        (&failed["latest_charge"], &failed["last_payment_error"]["code"]),
+        (&Value::Null, &json!("cvc_required"))
+    );
+}
