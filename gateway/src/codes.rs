@@ -80,6 +80,15 @@ codes! {
     ApiKeyInvalid "api_key_invalid" Authentication 401
         "Invalid API key provided."
         "Copy the key again, whole; keys end in a checksum, so a missing letter is always noticed. A revoked key stops working within a second.";
+    ApiKeyExpired "api_key_expired" Authentication 401
+        "The API key provided has expired or was revoked."
+        "Use the key that took its place.";
+    AddressNotAllowed "address_not_allowed" Authentication 403
+        "This API key can't be used from this address."
+        "Add the address to those that the key allows, or send from one of them.";
+    MorePermissionsRequired "more_permissions_required" Authentication 403
+        "The restricted key does not have the right that this request needs."
+        "Give the key the right that the message names, or use another key.";
     SecretKeyRequired "secret_key_required" Authentication 403
         "This API call cannot be made with a publishable API key. Use a secret API key, on your server."
         "Publishable keys can only make tokens.";
@@ -158,6 +167,15 @@ codes! {
     SetupPaymentMethodMissing "setup_intent_payment_method_missing" InvalidRequest 400
         "You cannot confirm this SetupIntent because it is missing a payment method."
         "Send `payment_method`, or `payment_method_data` with a token.";
+    InvoiceUnexpectedState "invoice_unexpected_state" InvalidRequest 400
+        "The invoice's status does not allow this."
+        "Retrieve it and look at its status.";
+    SubscriptionUnexpectedState "subscription_unexpected_state" InvalidRequest 400
+        "The subscription's status does not allow this."
+        "Retrieve it and look at its status. A new customer's wish is a new subscription.";
+    TestClockAdvancing "test_clock_advancing" InvalidRequest 400
+        "The test clock is being turned. Nothing that lives by it can be changed meanwhile."
+        "Wait until its status is ready, or for the event test_helpers.test_clock.ready.";
     SetupIntentUnexpectedState "setup_intent_unexpected_state" InvalidRequest 400
         "The SetupIntent's status does not allow this."
         "Retrieve it and look at its status.";
@@ -179,6 +197,9 @@ codes! {
     SealedBoxExpired "sealed_box_expired" InvalidRequest 400
         "The sealed box is too old, or comes from a clock that is ahead."
         "Seal the card again, and check the device's clock.";
+    WebhookEndpointsTooMany "webhook_endpoints_too_many" InvalidRequest 400
+        "There are 16 webhook endpoints already, which is as many as there can be."
+        "Delete one, or let one endpoint take more kinds of events.";
     CardDeclined "card_declined" Card 402
         "Your card was declined."
         "See `decline_code`. Ask the shopper for another card.";

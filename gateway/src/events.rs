@@ -42,7 +42,21 @@ kinds! {
     ChargeSucceeded "charge.succeeded";
     CustomerCreated "customer.created";
     CustomerDeleted "customer.deleted";
+    CustomerSubscriptionCreated "customer.subscription.created";
+    CustomerSubscriptionDeleted "customer.subscription.deleted";
+    CustomerSubscriptionTrialWillEnd "customer.subscription.trial_will_end";
+    CustomerSubscriptionUpdated "customer.subscription.updated";
     CustomerUpdated "customer.updated";
+    InvoiceCreated "invoice.created";
+    InvoiceDeleted "invoice.deleted";
+    InvoiceFinalized "invoice.finalized";
+    InvoiceMarkedUncollectible "invoice.marked_uncollectible";
+    InvoicePaid "invoice.paid";
+    InvoicePaymentActionRequired "invoice.payment_action_required";
+    InvoicePaymentFailed "invoice.payment_failed";
+    InvoicePaymentSucceeded "invoice.payment_succeeded";
+    InvoiceUpdated "invoice.updated";
+    InvoiceVoided "invoice.voided";
     PaymentIntentAmountCapturableUpdated "payment_intent.amount_capturable_updated";
     PaymentIntentCanceled "payment_intent.canceled";
     PaymentIntentCreated "payment_intent.created";
@@ -54,6 +68,11 @@ kinds! {
     PaymentMethodAttached "payment_method.attached";
     PaymentMethodDetached "payment_method.detached";
     PaymentMethodUpdated "payment_method.updated";
+    PriceCreated "price.created";
+    PriceUpdated "price.updated";
+    ProductCreated "product.created";
+    ProductDeleted "product.deleted";
+    ProductUpdated "product.updated";
     RefundCreated "refund.created";
     RefundFailed "refund.failed";
     RefundUpdated "refund.updated";
@@ -62,6 +81,12 @@ kinds! {
     SetupIntentRequiresAction "setup_intent.requires_action";
     SetupIntentSetupFailed "setup_intent.setup_failed";
     SetupIntentSucceeded "setup_intent.succeeded";
+    TestClockAdvancing "test_helpers.test_clock.advancing";
+    TestClockCreated "test_helpers.test_clock.created";
+    TestClockDeleted "test_helpers.test_clock.deleted";
+    TestClockInternalFailure "test_helpers.test_clock.internal_failure";
+    TestClockReady "test_helpers.test_clock.ready";
+    WebhookEndpointDisabled "webhook_endpoint.disabled";
 }
 
 impl Kind {
@@ -151,6 +176,7 @@ pub async fn tell(
             request: cause.request,
             idempotency_key: cause.idempotency_key.clone(),
             created_at: at,
+            pending: 0,
         })
         .collect();
     if !events.is_empty() {

@@ -12,7 +12,9 @@
 
 pub mod api_key;
 pub mod app;
+pub mod billing;
 pub mod codes;
+pub mod commands;
 pub mod config;
 pub mod deposits;
 pub mod domain;
@@ -20,6 +22,7 @@ pub mod edge;
 pub mod endpoint;
 pub mod error;
 pub mod events;
+pub mod keys;
 pub mod merchants;
 pub mod money_path;
 pub mod recovery;
@@ -27,7 +30,9 @@ pub mod render;
 pub mod request_ids;
 pub mod routes;
 pub mod secret;
+pub mod signals;
 pub mod store;
 pub mod three_d_secure;
 pub mod vault_client;
 pub mod vault_nodes;
+pub mod webhooks;

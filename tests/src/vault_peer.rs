@@ -48,6 +48,15 @@ impl VaultPeer {
         })
     }
 
+    /// The same; `None` when no whole answer came back, as when the node dies.
+    pub fn try_post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        block_on(async {
+            let answer = self.client.post(format!("{}{path}", self.base)).json(body).send().await.ok()?;
+            let status = answer.status().as_u16();
+            Some((status, answer.json().await.ok()?))
+        })
+    }
+
     /// The node's own key that browsers seal to.
     ///
     /// # Panics

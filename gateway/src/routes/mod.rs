@@ -5,16 +5,23 @@ pub mod checkout;
 pub mod control;
 pub mod customers;
 pub mod events;
+pub mod invoices;
 pub mod networks;
 pub mod objects;
 pub mod pages;
 pub mod payment_intents;
 pub mod payment_methods;
+pub mod prices;
+pub mod products;
 pub mod refunds;
+pub mod request_logs;
 pub mod setup_intents;
 pub mod shopper;
+pub mod subscriptions;
+pub mod test_helpers;
 pub mod tokens;
 pub mod vouchers;
+pub mod webhook_endpoints;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -36,6 +43,13 @@ pub fn api() -> Routes {
         .and(charges::routes())
         .and(refunds::routes())
         .and(events::routes())
+        .and(webhook_endpoints::routes())
+        .and(request_logs::routes())
+        .and(products::routes())
+        .and(prices::routes())
+        .and(subscriptions::routes())
+        .and(invoices::routes())
+        .and(test_helpers::test_clocks::routes())
 }
 
 /// Everything that the public listener serves, behind the edge.

@@ -6,7 +6,11 @@ use serde_json::Value;
 use crate::edge::call::Context;
 use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
-use crate::routes::{charges, customers, payment_intents, payment_methods, refunds, setup_intents};
+use crate::routes::test_helpers::test_clocks;
+use crate::routes::{
+    charges, customers, events, invoices, payment_intents, payment_methods, prices, products, refunds, setup_intents,
+    subscriptions, webhook_endpoints,
+};
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
 ///
@@ -17,10 +21,17 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
     let resource = match prefix {
         "cus" => Resource::Customers,
         "ch" => Resource::Charges,
+        "clock" => Resource::TestHelpers,
+        "in" => Resource::Invoices,
         "pi" => Resource::PaymentIntents,
         "pm" => Resource::PaymentMethods,
+        "price" => Resource::Prices,
+        "prod" => Resource::Products,
         "re" => Resource::Refunds,
+        "sub" => Resource::Subscriptions,
         "seti" => Resource::SetupIntents,
+        "evt" => Resource::Events,
+        "we" => Resource::WebhookEndpoints,
         _ => return Ok(None),
     };
     context.require(resource, Access::Read)?;
@@ -30,7 +41,14 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::PaymentIntents => json(payment_intents::by_id(context, id).await?)?,
         Resource::PaymentMethods => json(payment_methods::by_id(context, id).await?)?,
         Resource::SetupIntents => json(setup_intents::by_id(context, id).await?)?,
+        Resource::Prices => json(prices::by_id(context, id).await?)?,
+        Resource::Products => json(products::by_id(context, id).await?)?,
+        Resource::Invoices => json(invoices::by_id(context, id).await?)?,
+        Resource::Subscriptions => json(subscriptions::by_id(context, id).await?)?,
+        Resource::TestHelpers => json(test_clocks::by_id(context, id).await?)?,
         Resource::Refunds => json(refunds::by_id(context, id).await?)?,
+        Resource::Events => json(events::by_id(context, id).await?)?,
+        Resource::WebhookEndpoints => json(webhook_endpoints::by_id(context, id).await?)?,
         _ => return Ok(None),
     };
     Ok(Some(object))

@@ -4,6 +4,18 @@ use kura_wire::ids::MerchantId;
 use time::OffsetDateTime;
 
 use super::{Conn, Tenant, uuid};
+use crate::domain::subscription::AfterLastTry;
+
+/// What becomes of a subscription whose invoice could not be paid in any of its tries.
+pub(crate) async fn after_last_try(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<Option<AfterLastTry>> {
+    let word = sqlx::query_scalar!(
+        "/* gateway merchants::after_last_try */ SELECT after_last_try FROM merchants WHERE id = $1",
+        tenant.id(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(word.as_deref().and_then(AfterLastTry::parse))
+}
 
 /// A new merchant.
 pub(crate) async fn insert(
@@ -40,4 +52,13 @@ pub(crate) async fn find_name(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<St
     sqlx::query_scalar!("/* gateway merchants::find_name */ SELECT name FROM merchants WHERE id = $1", tenant.id(),)
         .fetch_one(conn)
         .await
+}
+
+/// Whether there is this merchant.
+pub(crate) async fn exists(conn: Conn<'_>, id: MerchantId) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!(
+        "/* gateway merchants::exists */ SELECT id FROM merchants WHERE id = $1",
+        uuid(id.as_bytes()),
+    );
+    Ok(found.fetch_optional(conn).await?.is_some())
 }

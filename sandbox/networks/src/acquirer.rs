@@ -55,6 +55,14 @@ impl Acquirer {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until all that the books say is on disk.
+    ///
+    /// # Errors
+    /// [`Unanswered::Journal`].
+    pub async fn wait_written(&self) -> Result<(), Unanswered> {
+        self.journal.append(None).await.map_err(|_| Unanswered::Journal)
+    }
+
     /// Decides, writes down, then answers. `Ok(None)` is a test card's silence.
     ///
     /// # Errors

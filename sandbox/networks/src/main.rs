@@ -14,7 +14,7 @@ use kura_networks::courier::Courier;
 use kura_networks::deposits::desk::Desk;
 use kura_networks::services::{self, KuraVault};
 use kura_networks::three_d_secure::{CHALLENGE_LIFE, Directory};
-use kura_networks::{http, iso_server};
+use kura_networks::{http, iso_server, settlement};
 use kura_platform::{config, serve, telemetry};
 use tokio::sync::watch;
 
@@ -60,7 +60,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let iso = serve::bind(config.iso8583_listener)?;
     let services_listener = serve::bind(config.services_listener)?;
     let http_listener = serve::bind(config.http_listener)?;
-    let (asked, pages) = services::merge([directory.service(), desk.service()]);
+    let (asked, pages) =
+        services::merge([directory.service(), desk.service(), settlement::service(Arc::clone(&acquirer))]);
     let (stop, stopped) = watch::channel(false);
     let web = Handle::new();
     tokio::spawn(stop_all_on_signal(stop, web.clone()));

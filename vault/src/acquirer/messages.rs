@@ -260,7 +260,7 @@ fn transmitted_at(at: OffsetDateTime) -> String {
 }
 
 /// Field 42: fifteen letters of the merchant's id.
-pub fn merchant_code(merchant: MerchantId) -> String {
+pub(crate) fn merchant_code(merchant: MerchantId) -> String {
     let id = merchant.to_string();
     let body = id.trim_start_matches(MerchantId::PREFIX).trim_start_matches('_');
     body.chars().take(15).collect::<String>().to_ascii_uppercase()

@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod person;
 pub mod resolve;
 pub mod retention;
+pub mod settlement;
 pub mod sweep;
 pub mod tokenize;
 

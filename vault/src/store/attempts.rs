@@ -92,10 +92,11 @@ pub async fn insert_new(connection: &mut PgConnection, rows: &[&AttemptRow]) -> 
     sqlx::query_scalar!(
         "/* vault attempts::insert_new */
          INSERT INTO attempts (id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor,
-             currency, created_at, outcome, node, payer_id, authentication_id, merchant_initiated)
+             currency, created_at, outcome, node, authentication_id, merchant_initiated,
+             payer_id)
          SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::boolean[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
              $8::integer[], $9::bigint[], $10::text[], $11::timestamptz[], $12::text[], $13::smallint[], $14::uuid[],
-             $15::uuid[], $16::boolean[])
+             $15::boolean[], $16::uuid[])
          ON CONFLICT (id) DO NOTHING RETURNING id",
         &ids,
         &merchants,
@@ -110,9 +111,9 @@ pub async fn insert_new(connection: &mut PgConnection, rows: &[&AttemptRow]) -> 
         &created,
         &outcomes as &[Option<String>],
         &nodes,
-        &payers as &[Option<Uuid>],
         &authentications as &[Option<Uuid>],
-        &initiated
+        &initiated,
+        &payers as &[Option<Uuid>]
     )
     .fetch_all(connection)
     .await
@@ -186,8 +187,8 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<AttemptRow>, StoreEr
         AttemptRow,
         "/* vault attempts::find */
          SELECT id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor, currency,
-             created_at, outcome, approval_code, response_code, cvc_check, node, reversing, payer_id,
-             authentication_id, merchant_initiated
+             created_at, outcome, approval_code, response_code, cvc_check, node, reversing,
+             authentication_id, merchant_initiated, payer_id
          FROM attempts WHERE id = $1",
         id
     )

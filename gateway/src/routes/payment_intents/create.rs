@@ -277,6 +277,7 @@ fn new_intent(context: &Context, asked: &Asked, customer: Option<CustomerId>, fo
         last_error: None,
         cancellation_reason: None,
         canceled_at: None,
+        invoice: None,
         created_at: clock::now(),
     }
 }

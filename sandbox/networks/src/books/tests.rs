@@ -170,6 +170,60 @@ fn other_cards_are_judged_by_check_digit_expiry_and_amount() {
     assert_eq!(judged(&|_| {}).cvc_result, Some(CvcResult::Match));
 }
 
+/// What is settled row by row adds up to what stands, and each row names its message and what it is about.
+#[test]
+fn what_is_settled_adds_up_to_what_stands() {
+    let mut kept = Kept::default();
+    for request in [
+        payment("1", VISA, 1000, true),
+        payment("2", VISA, 700, false),
+        payment("3", "4000000000000002", 900, true),
+        capture("4", "2", 500),
+        refund("5", "1", 300),
+        take_back("5", 300),
+        refund("6", "1", 200),
+        payment("7", VISA, 400, true),
+        void("8", "7", 400),
+        take_back("9", 100),
+        payment("10", VISA, 100, false),
+        void("11", "10", 100),
+    ] {
+        kept.code(&request);
+    }
+    let rows: Vec<_> = kept.books.settled(0).to_vec();
+    let name = |reference: Reference| reference.as_str().trim_start_matches('0').to_owned();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| (row.sequence, row.movement.as_str(), name(row.reference), row.original.map(name), row.amount_minor))
+        .collect();
+    let row = |sequence, kind, reference: &str, original: Option<&str>, amount| {
+        (sequence, kind, reference.to_owned(), original.map(str::to_owned), amount)
+    };
+    assert_eq!(
+        shown,
+        [
+            row(1, "payment", "1", None, 1000),
+            row(2, "payment", "4", Some("2"), 500),
+            row(3, "refund", "5", Some("1"), 300),
+            row(4, "refund_reversal", "5", Some("5"), 300),
+            row(5, "refund", "6", Some("1"), 200),
+            row(6, "payment", "7", None, 400),
+            row(7, "reversal", "8", Some("7"), 400),
+        ]
+    );
+    let signed = |row: &Settled| {
+        i64::try_from(row.amount_minor).unwrap()
+            * match row.movement {
+                Movement::Payment | Movement::RefundReversal => 1,
+                Movement::Refund | Movement::Reversal => -1,
+            }
+    };
+    let stands = kept.totals();
+    assert_eq!(rows.iter().map(signed).sum::<i64>(), i64::try_from(stands.captured - stands.refunded).unwrap());
+    assert_eq!(kept.books.settled(5).len(), 2);
+    assert!(kept.books.settled(99).is_empty());
+}
+
 /// A reference moves money once, whatever comes again under it: payments are declined, a capture gets its answer again.
 #[test]
 fn a_reference_is_never_booked_twice() {
