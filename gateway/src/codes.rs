@@ -233,6 +233,9 @@ codes! {
     AuthenticationFailed "payment_intent_authentication_failure" Card 402
         "The payment was not authenticated by the card's issuer. Nothing was charged."
         "Ask the shopper to try again, or for another card.";
+    SetupAuthenticationFailed "setup_intent_authentication_failure" Card 402
+        "The card was not authenticated by its issuer. It was not kept."
+        "Ask the shopper to try again, or for another card.";
     NoticeUnverified "notice_signature_invalid" Authentication 401
         "The notice is not signed by the network, or not of now."
         "For payment networks: sign as Standard Webhooks has it, with the secret that was agreed, and send within five minutes.";

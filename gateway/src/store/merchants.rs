@@ -37,6 +37,16 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Whether the merchant insists on a security code at a card's first charge.
+pub(crate) async fn requires_cvc(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        "/* gateway merchants::requires_cvc */ SELECT requires_cvc FROM merchants WHERE id = $1",
+        tenant.id(),
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// The merchant's name, as shoppers know it.
 pub(crate) async fn find_name(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<String> {
     sqlx::query_scalar!("/* gateway merchants::find_name */ SELECT name FROM merchants WHERE id = $1", tenant.id(),)
