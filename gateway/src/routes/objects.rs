@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::edge::call::Context;
 use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
-use crate::routes::{charges, customers, payment_intents, payment_methods, refunds, setup_intents};
+use crate::routes::{balance, charges, customers, payment_intents, payment_methods, refunds, setup_intents};
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
 ///
@@ -20,6 +20,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         "pi" => Resource::PaymentIntents,
         "pm" => Resource::PaymentMethods,
         "re" => Resource::Refunds,
+        "txn" => Resource::BalanceTransactions,
         "seti" => Resource::SetupIntents,
         _ => return Ok(None),
     };
@@ -30,6 +31,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::PaymentIntents => json(payment_intents::by_id(context, id).await?)?,
         Resource::PaymentMethods => json(payment_methods::by_id(context, id).await?)?,
         Resource::SetupIntents => json(setup_intents::by_id(context, id).await?)?,
+        Resource::BalanceTransactions => json(balance::by_id(context, id).await?)?,
         Resource::Refunds => json(refunds::by_id(context, id).await?)?,
         _ => return Ok(None),
     };

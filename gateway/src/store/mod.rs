@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod attempts;
 pub mod authentications;
+pub mod balance;
 pub mod cards;
 pub mod charges;
 pub mod control;
