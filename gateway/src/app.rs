@@ -19,14 +19,19 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::edge::auth::KeyCache;
 use crate::edge::limits::Limits;
+use crate::edge::request_log::RequestLogs;
 use crate::error::ApiError;
 use crate::keys::KeyUses;
 use crate::routes;
 use crate::routes::checkout::sealing_keys::SealingKeyCaches;
+use crate::routes::events::stream::Streams;
 use crate::secret::Secrets;
 use crate::signals::Signals;
 use crate::store::db::Db;
 use crate::vault_client::VaultClient;
+use crate::webhooks::address::Reach;
+use crate::webhooks::resolver;
+use crate::webhooks::sender::Sender;
 
 /// Why the process can't start.
 #[derive(Debug, Error)]
@@ -79,6 +84,12 @@ pub struct Inner {
     pub recover_after: Duration,
     /// What the control plane says of us.
     pub health: Health,
+    /// What merchants asked, on its way to their logs.
+    pub request_logs: RequestLogs,
+    /// Streams of events that are open.
+    pub streams: Streams,
+    /// The way to merchants' servers.
+    pub webhooks: Sender,
 }
 
 impl Deref for App {
@@ -118,7 +129,20 @@ impl App {
             instance: Uuid::from_bytes(kura_platform::random::time_ordered()),
             recover_after: Duration::from_millis(config.recovery.after_ms),
             health,
+            request_logs: RequestLogs::default(),
+            streams: Streams::default(),
+            webhooks: Sender::new(
+                if config.webhooks.development { Reach::Loopback } else { Reach::Public },
+                resolver::system(),
+                config.webhooks.ca.as_deref(),
+                Duration::from_millis(config.webhooks.timeout_ms),
+            )?,
         })))
+    }
+
+    /// Whether this is a development mode in which webhooks may go to the machine itself.
+    pub fn webhooks_reach_loopback(&self) -> bool {
+        self.webhooks.reach() == Reach::Loopback
     }
 
     /// Where an error code is explained.
@@ -126,10 +150,12 @@ impl App {
         format!("{}{}", self.public_url, routes::pages::ERRORS_PATH)
     }
 
-    /// An error's envelope, with the address at which the request's own log can be read.
-    pub fn error_body(&self, error: &ApiError, request: RequestId) -> Value {
+    /// An error's envelope, with the address at which the request's own log can be read, if it is on record.
+    pub fn error_body(&self, error: &ApiError, request: Option<RequestId>) -> Value {
         let mut body = error.body(&self.docs_url());
-        if let Some(fields) = body.get_mut("error").and_then(Value::as_object_mut) {
+        if let Some(request) = request
+            && let Some(fields) = body.get_mut("error").and_then(Value::as_object_mut)
+        {
             fields.insert("request_log_url".into(), format!("{}/v1/request_logs/{request}", self.public_url).into());
         }
         body
@@ -189,6 +215,9 @@ pub(crate) mod tests {
             instance: Uuid::from_bytes([1; 16]),
             recover_after: Duration::from_secs(5),
             health: Health::starting(),
+            request_logs: RequestLogs::default(),
+            streams: Streams::default(),
+            webhooks: Sender::new(Reach::Public, resolver::system(), None, Duration::from_secs(1)).unwrap(),
         }))
     }
 }

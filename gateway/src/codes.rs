@@ -188,6 +188,9 @@ codes! {
     SealedBoxExpired "sealed_box_expired" InvalidRequest 400
         "The sealed box is too old, or comes from a clock that is ahead."
         "Seal the card again, and check the device's clock.";
+    WebhookEndpointsTooMany "webhook_endpoints_too_many" InvalidRequest 400
+        "There are 16 webhook endpoints already, which is as many as there can be."
+        "Delete one, or let one endpoint take more kinds of events.";
     CardDeclined "card_declined" Card 402
         "Your card was declined."
         "See `decline_code`. Ask the shopper for another card.";

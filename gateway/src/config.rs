@@ -48,6 +48,59 @@ pub struct Config {
     pub notice_secrets: BTreeMap<Network, PathBuf>,
     /// The worker that settles attempts whose end is not known.
     pub recovery: RecoveryConfig,
+    /// Telling merchants' servers of events.
+    #[serde(default)]
+    pub webhooks: WebhooksConfig,
+}
+
+impl Config {
+    /// What can't be meant.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.webhooks.development && self.environment == Environment::Production {
+            return Err("webhooks.development = true is for environment = \"development\" alone");
+        }
+        Ok(())
+    }
+}
+
+/// How webhooks are sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhooksConfig {
+    /// Endpoints may be on this machine, over http: for development alone. Said aloud wherever it matters.
+    pub development: bool,
+    /// PEM: authorities to be trusted besides the public ones.
+    pub ca: Option<PathBuf>,
+    /// Pause between two looks at the queue.
+    pub every_ms: u64,
+    /// How long an endpoint may take.
+    pub timeout_ms: u64,
+    /// Deliveries of one endpoint at once.
+    pub at_once_per_endpoint: NonZeroU32,
+    /// Deliveries at once.
+    pub at_once: NonZeroU32,
+    /// Before the second attempt; each pause is twice as long as the one before, up to six hours.
+    pub first_pause_ms: u32,
+    /// How long a delivery is tried, and how long an endpoint may do nothing but fail.
+    pub give_up_after_ms: u64,
+}
+
+impl Default for WebhooksConfig {
+    fn default() -> Self {
+        Self {
+            development: false,
+            ca: None,
+            every_ms: 500,
+            timeout_ms: 10_000,
+            at_once_per_endpoint: NonZeroU32::MIN.saturating_add(7),
+            at_once: NonZeroU32::MIN.saturating_add(127),
+            first_pause_ms: 10_000,
+            give_up_after_ms: 3 * 24 * 60 * 60 * 1000,
+        }
+    }
 }
 
 /// Where a process runs.

@@ -62,6 +62,7 @@ kinds! {
     SetupIntentRequiresAction "setup_intent.requires_action";
     SetupIntentSetupFailed "setup_intent.setup_failed";
     SetupIntentSucceeded "setup_intent.succeeded";
+    WebhookEndpointDisabled "webhook_endpoint.disabled";
 }
 
 impl Kind {
@@ -151,6 +152,7 @@ pub async fn tell(
             request: cause.request,
             idempotency_key: cause.idempotency_key.clone(),
             created_at: at,
+            pending: 0,
         })
         .collect();
     if !events.is_empty() {

@@ -34,3 +34,4 @@ pub mod store;
 pub mod three_d_secure;
 pub mod vault_client;
 pub mod vault_nodes;
+pub mod webhooks;

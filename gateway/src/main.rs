@@ -7,10 +7,11 @@ use clap::{Parser, Subcommand};
 use kura_gateway::app::App;
 use kura_gateway::commands::KeyCommand;
 use kura_gateway::config::Config;
+use kura_gateway::edge::request_log;
 use kura_gateway::secret::Secrets;
 use kura_gateway::store::MIGRATIONS;
 use kura_gateway::store::db::Db;
-use kura_gateway::{keys, merchants, recovery, signals};
+use kura_gateway::{keys, merchants, recovery, signals, webhooks};
 use kura_platform::database::DatabaseConfig;
 use kura_platform::health::Health;
 use kura_platform::{config, harden, serve, telemetry};
@@ -72,6 +73,7 @@ fn try_main() -> Result<(), Failure> {
     let cli = Cli::parse();
     telemetry::init("gateway");
     let config: Config = config::load(&cli.config)?;
+    config.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
@@ -100,6 +102,11 @@ async fn run(config: Config) -> Result<(), Failure> {
     workers.spawn(recovery::authentications(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::setups(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::tidy(app.clone()));
+    workers.spawn(request_log::run(app.clone()));
+    workers.spawn(webhooks::worker::run(app.clone(), config.webhooks.clone()));
+    if app.webhooks_reach_loopback() {
+        tracing::warn!("DEVELOPMENT MODE: webhooks may go to this machine itself, over http (webhooks.development)");
+    }
     workers.spawn(keys::write_uses(app.clone()));
     workers.spawn(signals::run(app.clone()));
     health.set_ready(true);

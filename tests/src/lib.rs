@@ -8,11 +8,13 @@
 pub mod fuzz;
 pub mod generated;
 pub mod held;
+pub mod issuer;
 pub mod key_material;
 pub mod ledger;
 pub mod linked;
 mod operator;
 pub mod planes;
+pub mod receiver;
 mod run;
 pub mod search;
 pub mod softhsm;

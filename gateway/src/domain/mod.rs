@@ -5,3 +5,4 @@ pub mod deposit;
 pub mod mask;
 pub mod payment_intent;
 pub mod setup_intent;
+pub mod webhook;

@@ -33,6 +33,7 @@ const MAX_REMEMBERED: usize = 10_000;
 pub struct AuthenticatedMerchant {
     tenant: Tenant,
     key: Arc<KeyRow>,
+    hint: Arc<str>,
     publishable: Option<Arc<str>>,
 }
 
@@ -46,6 +47,11 @@ impl AuthenticatedMerchant {
     /// Whose data it may touch, in which mode.
     pub fn tenant(&self) -> Tenant {
         self.tenant
+    }
+
+    /// The key's prefix and last four letters.
+    pub fn key_hint(&self) -> &str {
+        &self.hint
     }
 
     /// With which kind of key.
@@ -138,6 +144,7 @@ pub async fn authenticate(app: &App, headers: &HeaderMap, place: &Place) -> ApiR
     app.key_uses.note(row.id, now);
     Ok(AuthenticatedMerchant {
         tenant: Tenant::new(row.merchant, row.livemode),
+        hint: key.hint().into(),
         publishable: key.publishable_text().map(Arc::from),
         key: row,
     })

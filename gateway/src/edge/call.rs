@@ -22,6 +22,7 @@ use sqlx::{Postgres, Transaction};
 use super::auth::{AuthenticatedMerchant, authenticate};
 use super::idempotency::{self, Admission};
 use super::intake::{ClientAddress, route_of};
+use super::request_log::Asker;
 use super::{body, pan_guard};
 use crate::api_key::KeyKind;
 use crate::app::App;
@@ -69,7 +70,7 @@ pub struct Context {
     tenant: Tenant,
     seed: [u8; SEED_LEN],
     path_ids: Vec<String>,
-    place: Option<Place>,
+    pub(crate) place: Option<Place>,
 }
 
 impl Context {
@@ -207,6 +208,9 @@ async fn context(app: &App, parts: &Parts, path: &RawPathParams) -> ApiResult<Co
     let place =
         Place { address, route: format!("{} {}", parts.method, route_of(parts.uri.path())), request: request_id };
     let merchant = authenticate(app, &parts.headers, &place).await?;
+    if let Some(asker) = parts.extensions.get::<Asker>() {
+        asker.is(&merchant);
+    }
     let origin =
         parts.headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
     Ok(Context {
@@ -253,13 +257,27 @@ pub fn endpoint(method: MethodFilter, right: Right, work: impl Work) -> MethodRo
     on(method, serve)
 }
 
+/// A request that reads, as far as it is the same for all: who asks, whether he may, and his parameters.
+///
+/// # Errors
+/// What the edge refuses.
+pub async fn reading(
+    app: &App,
+    right: Right,
+    path: &RawPathParams,
+    parts: &Parts,
+) -> ApiResult<(Context, Map<String, Value>)> {
+    let context = context(app, parts, path).await?;
+    require(&context, right)?;
+    let tree = body::parse_form(parts.uri.query().unwrap_or_default().as_bytes())?;
+    search(&tree)?;
+    Ok((context, tree))
+}
+
 async fn read(app: &App, right: Right, path: &RawPathParams, request: Request, work: impl Work) -> Response {
     let (parts, _) = request.into_parts();
     let run = async {
-        let context = context(app, &parts, path).await?;
-        require(&context, right)?;
-        let tree = body::parse_form(parts.uri.query().unwrap_or_default().as_bytes())?;
-        search(&tree)?;
+        let (context, tree) = reading(app, right, path, &parts).await?;
         watched(&context, tree, work).await
     };
     match run.await {
@@ -376,7 +394,7 @@ fn respond(context: &Context, outcome: ApiResult<Value>) -> (Response, String, O
             (json(StatusCode::OK, body.clone()), body, None)
         }
         Err(error) => {
-            let body = context.app.error_body(&error, context.request_id).to_string();
+            let body = context.app.error_body(&error, Some(context.request_id)).to_string();
             (error.clone().into_response(), body, Some(error))
         }
     }

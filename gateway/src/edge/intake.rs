@@ -9,14 +9,17 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
+use kura_platform::clock;
 use kura_wire::ids::RequestId;
 
 use super::body::MAX_BODY_LEN;
 use super::limits::Allowance;
+use super::request_log::{Asker, Asking};
 use super::{envelope, pan_guard};
 use crate::app::App;
 use crate::codes::Code;
 use crate::error::{ApiError, ApiResult};
+use crate::signals::Place;
 
 /// How long a body may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
@@ -30,11 +33,16 @@ pub async fn run(State(app): State<App>, request: Request, next: Next) -> Respon
     let asked = envelope::Asked::of(id, request.headers());
     let method = request.method().clone();
     let route = route_of(request.uri().path());
-    let (allowance, response) = admit(&app, id, request, next).await;
-    let status = response.status().as_u16();
-    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(request_id = %id, %method, route, status, ms, "request");
-    envelope::dress(&app, &asked, allowance, response)
+    let address = address_of(&app, &request);
+    let asking = Asking::of(id, clock::now(), method.clone(), request.uri().path(), request.headers());
+    let (allowance, response) = admit(&app, id, asking.asker(), address, request, next).await;
+    let (status, took) = (response.status(), began.elapsed());
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(request_id = %id, %method, route, status = status.as_u16(), ms, "request");
+    let code = response.extensions().get::<ApiError>().map(ApiError::code);
+    let place = Place { address, route: format!("{method} {route}"), request: id };
+    let logged = asking.ended(&app, &place, status, code, took).await;
+    envelope::dress(&app, &asked, logged, allowance, response)
 }
 
 /// The path for the log: words of ours as they are, everything else (ids, and what strangers make up) as a star.
@@ -45,12 +53,22 @@ pub(super) fn route_of(path: &str) -> String {
     path.split('/').take(8).map(shown).collect::<Vec<_>>().join("/")
 }
 
-async fn admit(app: &App, id: RequestId, request: Request, next: Next) -> (Option<Allowance>, Response) {
+fn address_of(app: &App, request: &Request) -> IpAddr {
     let peer = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
-    let address = client_address(request.headers(), peer, app.trusted_proxies);
+    client_address(request.headers(), peer, app.trusted_proxies)
+}
+
+async fn admit(
+    app: &App,
+    id: RequestId,
+    asker: Asker,
+    address: IpAddr,
+    request: Request,
+    next: Next,
+) -> (Option<Allowance>, Response) {
     let mut allowance = match app.limits.take_for_address(address) {
         Ok(allowance) => Some(allowance),
         Err(error) => return (None, error.into_response()),
@@ -65,6 +83,7 @@ async fn admit(app: &App, id: RequestId, request: Request, next: Next) -> (Optio
         // Not before: whoever sends slowly must not hold a place that others could use.
         let _place = app.limits.enter()?;
         request.extensions_mut().insert(id);
+        request.extensions_mut().insert(asker);
         request.extensions_mut().insert(ClientAddress(address));
         Ok::<_, ApiError>(next.run(request).await)
     };

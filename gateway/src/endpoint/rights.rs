@@ -57,6 +57,7 @@ resources! {
     Prices "prices" "Prices";
     Products "products" "Products";
     Refunds "refunds" "Refunds";
+    RequestLogs "request_logs" "Request logs";
     SetupIntents "setup_intents" "Setup intents";
     Subscriptions "subscriptions" "Subscriptions and their items";
     TestHelpers "test_helpers" "Test helpers";

@@ -7,7 +7,10 @@ pub mod customer;
 pub mod event;
 pub mod payment_intent;
 pub mod refund;
+pub mod request_log;
 pub mod setup_intent;
+pub mod webhook_delivery;
+pub mod webhook_endpoint;
 
 use time::OffsetDateTime;
 

@@ -12,10 +12,12 @@ pub mod pages;
 pub mod payment_intents;
 pub mod payment_methods;
 pub mod refunds;
+pub mod request_logs;
 pub mod setup_intents;
 pub mod shopper;
 pub mod tokens;
 pub mod vouchers;
+pub mod webhook_endpoints;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -38,6 +40,8 @@ pub fn api() -> Routes {
         .and(refunds::routes())
         .and(balance::routes())
         .and(events::routes())
+        .and(webhook_endpoints::routes())
+        .and(request_logs::routes())
 }
 
 /// Everything that the public listener serves, behind the edge.

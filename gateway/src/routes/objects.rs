@@ -6,7 +6,9 @@ use serde_json::Value;
 use crate::edge::call::Context;
 use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
-use crate::routes::{balance, charges, customers, payment_intents, payment_methods, refunds, setup_intents};
+use crate::routes::{
+    balance, charges, customers, events, payment_intents, payment_methods, refunds, setup_intents, webhook_endpoints,
+};
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
 ///
@@ -22,6 +24,8 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         "re" => Resource::Refunds,
         "txn" => Resource::BalanceTransactions,
         "seti" => Resource::SetupIntents,
+        "evt" => Resource::Events,
+        "we" => Resource::WebhookEndpoints,
         _ => return Ok(None),
     };
     context.require(resource, Access::Read)?;
@@ -33,6 +37,8 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::SetupIntents => json(setup_intents::by_id(context, id).await?)?,
         Resource::BalanceTransactions => json(balance::by_id(context, id).await?)?,
         Resource::Refunds => json(refunds::by_id(context, id).await?)?,
+        Resource::Events => json(events::by_id(context, id).await?)?,
+        Resource::WebhookEndpoints => json(webhook_endpoints::by_id(context, id).await?)?,
         _ => return Ok(None),
     };
     Ok(Some(object))

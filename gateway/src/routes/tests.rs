@@ -52,6 +52,17 @@ const API: &[(&str, &str)] = &[
     ("POST", "/v1/setup_intents/seti_1/confirm"),
     ("POST", "/v1/setup_intents/seti_1/cancel"),
     ("GET", "/v1/events/evt_1"),
+    ("GET", "/v1/events/stream"),
+    ("POST", "/v1/events/evt_1/retry"),
+    ("GET", "/v1/events/evt_1/deliveries"),
+    ("GET", "/v1/request_logs"),
+    ("GET", "/v1/request_logs/req_1"),
+    ("POST", "/v1/webhook_endpoints"),
+    ("GET", "/v1/webhook_endpoints"),
+    ("GET", "/v1/webhook_endpoints/we_1"),
+    ("POST", "/v1/webhook_endpoints/we_1"),
+    ("DELETE", "/v1/webhook_endpoints/we_1"),
+    ("POST", "/v1/webhook_endpoints/we_1/roll_secret"),
 ];
 const PAGES: &[&str] = &[
     "/",

@@ -21,10 +21,13 @@ pub mod notices;
 pub mod payers;
 pub mod payment_intents;
 pub mod refunds;
+pub mod request_logs;
 pub mod setup_intents;
 pub mod signals;
 pub mod timeline;
 pub mod transfers;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 
 use kura_wire::ids::MerchantId;
 use serde_json::{Map, Value};

@@ -26,6 +26,8 @@ pub struct Config {
     pub journals: PathBuf,
     /// How the gateway is told of what happened; it isn't, when this is missing.
     pub notices: Option<CourierConfig>,
+    /// How long a shopper has for a 3-D Secure challenge, where it isn't ten minutes.
+    pub challenge_life_ms: Option<u64>,
     /// The acquirer's certificate, and the networks' CA that clients' certificates must come from.
     pub tls: TlsConfig,
     /// The other services' certificate, and the same CA.

@@ -23,4 +23,6 @@ pub mod iso_server;
 pub mod journal;
 pub mod request;
 pub mod services;
+pub mod settlement;
 pub mod text;
+pub mod three_d_secure;

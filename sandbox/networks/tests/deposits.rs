@@ -240,3 +240,28 @@ async fn answers_and_requests_get_lost() {
     assert!(lost("000000000002", 1906).await.unwrap_err().is_timeout());
     assert_eq!(desk.find("konbini", "000000000002").await.0, 404);
 }
+
+/// A day's settlement comes in pages, whole and in order; another day or network has none of it.
+#[tokio::test]
+async fn a_settlement_comes_in_pages() {
+    let desk = Running::start();
+    for number in 1..=203 {
+        let reference = format!("{number:012}");
+        desk.ask("konbini/requests", &request(&reference, 1000 + number)).await;
+        desk.act(&format!("{reference}/pay"), &json!({})).await;
+    }
+    let day = kura_platform::clock::now().date();
+    let read = async |network: &str, day: time::Date, after: u64| -> Value {
+        let url = format!("{}/deposits/{network}/settlement?day={day}&after={after}", desk.asked);
+        desk.vault.get(url).send().await.unwrap().json().await.unwrap()
+    };
+    let first = read("konbini", day, 0).await;
+    let rows = first["rows"].as_array().unwrap();
+    assert_eq!((rows.len(), &first["has_more"], &rows[199]["sequence"]), (200, &json!(true), &json!(200)));
+    let rest = read("konbini", day, 200).await;
+    assert_eq!((rest["rows"].as_array().unwrap().len(), &rest["has_more"]), (3, &json!(false)));
+    assert_eq!(rest["rows"][2]["money"]["amount_minor"], 1203);
+    let nothing = json!({ "rows": [], "has_more": false });
+    assert_eq!(read("konbini", day.previous_day().unwrap(), 0).await, nothing);
+    assert_eq!(read("payeasy", day, 0).await, nothing);
+}

@@ -295,6 +295,8 @@ impl Vault {
             response_code: None,
             cvc_check: None,
             reversing: false,
+            authentication_id: None,
+            merchant_initiated: false,
         }
     }
 

@@ -110,6 +110,8 @@ mod tests {
                 cvc_check: decision.cvc_check.map(str::to_owned),
                 node: 0,
                 reversing: false,
+                authentication_id: None,
+                merchant_initiated: false,
             };
             assert_eq!(recorded(&row), outcome_of(&answer(code)), "{code}");
             let open = AttemptRow { outcome: None, ..row };

@@ -28,7 +28,8 @@ const ANOTHERS_MARGIN: Duration = Duration::from_secs(2);
 const NOT_KNOWN: &str = "25";
 /// Field 39 of an inquiry's answer that can only be the issuer's, about the attempt. Others (30, 91, 96 …) may be about the
 /// inquiry itself, which decides nothing: an approved payment must not be told as declined because a host was busy.
-const ISSUERS_DECLINES: [&str; 13] = ["05", "14", "34", "41", "43", "51", "54", "57", "59", "61", "62", "65", "82"];
+const ISSUERS_DECLINES: [&str; 14] =
+    ["1A", "05", "14", "34", "41", "43", "51", "54", "57", "59", "61", "62", "65", "82"];
 
 impl Vault {
     /// Decides an open attempt, if the network can be heard.
@@ -133,6 +134,8 @@ impl Vault {
             response_code: None,
             cvc_check: None,
             reversing: false,
+            authentication_id: None,
+            merchant_initiated: false,
         };
         let buried = NewAttempt { attempt: tombstone, opening: None, spends_token: false };
         match self.committer.begin(buried).await? {

@@ -19,8 +19,10 @@ const BLOCKS: i64 = 64;
 
 /// (peer, purpose, per minute, per day), where the configuration says nothing. A hundred authorizations a second is a large
 /// shop's busiest minute; the vault's own batches are rotations and imports of some million cards.
-const DEFAULTS: [(&str, &str, i64, i64); 7] = [
+const DEFAULTS: [(&str, &str, i64, i64); 9] = [
     ("gateway.kura.internal", "authorize", 6_000, 1_000_000),
+    ("gateway.kura.internal", "authenticate", 6_000, 1_000_000),
+    ("gateway.kura.internal", "verify", 6_000, 1_000_000),
     ("vault.kura.internal", "reseal", 12_000_000, 200_000_000),
     ("vault.kura.internal", "import", 12_000_000, 200_000_000),
     ("vault.kura.internal", "compare", 12_000_000, 200_000_000),

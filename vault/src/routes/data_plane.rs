@@ -7,8 +7,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use kura_platform::tls::{Gateway, Peer};
 use kura_wire::sealed_box::SignedKeySet;
+use kura_wire::three_d_secure::{self, Authenticate, Authentication, FindAuthentication};
 use kura_wire::vault::{
-    self as wire, Attach, Authorize, Describe, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized,
+    self as wire, Attach, Authorize, Describe, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized, Verify,
 };
 
 use super::{Body, Failure};
@@ -27,6 +28,9 @@ pub fn router(vault: Arc<Vault>) -> Router {
         .route(wire::PATH_ATTACH, post(attach))
         .route(wire::PATH_DESCRIBE, post(describe))
         .route(wire::PATH_AUTHORIZE, post(authorize))
+        .route(wire::PATH_VERIFY, post(verify))
+        .route(three_d_secure::PATH_AUTHENTICATE, post(authenticate))
+        .route(three_d_secure::PATH_AUTHENTICATION, post(find_authentication))
         .route(wire::PATH_CAPTURE, post(capture))
         .route(wire::PATH_VOID, post(void))
         .route(wire::PATH_REFUND, post(refund))
@@ -61,6 +65,26 @@ async fn describe(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body
 async fn authorize(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Authorize>) -> Answer<Outcome> {
     // In a task of its own: once begun it goes on to the outcome's record, even if the gateway hangs up.
     finish(async move { vault.authorize(peer, &request).await }).await
+}
+
+async fn verify(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Verify>) -> Answer<Outcome> {
+    finish(async move { vault.verify(peer, &request).await }).await
+}
+
+async fn authenticate(
+    peer: Peer<Gateway>,
+    State(vault): Shared,
+    Body(request): Body<Authenticate>,
+) -> Answer<Authentication> {
+    finish(async move { vault.authenticate(peer, &request).await }).await
+}
+
+async fn find_authentication(
+    _peer: Peer<Gateway>,
+    State(vault): Shared,
+    Body(request): Body<FindAuthentication>,
+) -> Answer<Authentication> {
+    finish(async move { vault.find_authentication(&request).await }).await
 }
 
 async fn capture(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<FollowUp>) -> Answer<Outcome> {

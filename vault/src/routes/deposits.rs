@@ -9,6 +9,7 @@ use kura_platform::tls::{Gateway, Peer};
 use kura_wire::deposit::{
     self as wire, DepositState, FindDeposit, GiveBack, GivenBack, RequestDeposit, WithdrawDeposit,
 };
+use kura_wire::settlement::{PATH_SETTLEMENT, ReadSettlement, SettlementPage};
 
 use super::Body;
 use super::data_plane::{Answer, finish};
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Router<Arc<Vault>> {
         .route(wire::PATH_WITHDRAW, post(withdraw))
         .route(wire::PATH_FIND, post(find))
         .route(wire::PATH_GIVE_BACK, post(give_back))
+        .route(PATH_SETTLEMENT, post(settlement))
 }
 
 async fn request(peer: Peer<Gateway>, State(vault): Shared, Body(asked): Body<RequestDeposit>) -> Answer<DepositState> {
@@ -39,4 +41,12 @@ async fn find(_: Peer<Gateway>, State(vault): Shared, Body(asked): Body<FindDepo
 
 async fn give_back(_: Peer<Gateway>, State(vault): Shared, Body(asked): Body<GiveBack>) -> Answer<GivenBack> {
     finish(async move { vault.give_back(&asked).await }).await
+}
+
+async fn settlement(
+    _: Peer<Gateway>,
+    State(vault): Shared,
+    Body(asked): Body<ReadSettlement>,
+) -> Answer<SettlementPage> {
+    finish(async move { vault.settlement(&asked).await }).await
 }

@@ -35,6 +35,7 @@ impl IntoResponse for Failure {
             VaultErrorCode::Malformed => StatusCode::BAD_REQUEST,
             VaultErrorCode::TokenUnknown
             | VaultErrorCode::AttemptUnknown
+            | VaultErrorCode::AuthenticationUnknown
             | VaultErrorCode::TestCardUnknown
             | VaultErrorCode::CustomerUnknown
             | VaultErrorCode::PayerUnknown => StatusCode::NOT_FOUND,

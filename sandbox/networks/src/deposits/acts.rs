@@ -11,13 +11,14 @@ use kura_platform::clock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Failure, rfc3339};
+use super::desk::{Desk, Failure};
 use super::mail::mails;
 use super::pages::acted_word;
 use super::request::{Network, Place, Standing};
 use super::rules::Acted;
 use super::texts::Language;
 use crate::books::ReferenceText;
+use crate::settlement::rfc3339;
 
 type Desked = State<Arc<Desk>>;
 type Named = Path<ReferenceText>;

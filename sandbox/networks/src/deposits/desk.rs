@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use kura_platform::{clock, random};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::Deposits;
 use super::knobs::Knob;
@@ -24,6 +24,7 @@ use crate::books::ReferenceText;
 use crate::courier::{Outbox, Outgoing};
 use crate::journal::{Ended, JournalError, Keeper, Unwritten};
 use crate::services::Service;
+use crate::settlement::{DayQuery, SettledView, money, page, rfc3339, rows_and_one};
 use crate::text::Text;
 
 const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -31,8 +32,6 @@ const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SILENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whose time is over.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
-/// Rows of one settlement page.
-const ROWS: usize = 200;
 
 /// The networks of payments without a card.
 #[derive(Debug)]
@@ -208,11 +207,6 @@ impl Outbox for Desk {
     }
 }
 
-/// A moment as JSON has it.
-pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
-    at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default()
-}
-
 /// The routes for the vault.
 fn router(desk: Arc<Desk>) -> Router {
     Router::new()
@@ -313,51 +307,6 @@ async fn silent_once(desk: &Desk, reference: ReferenceText) -> Answer {
         return Err(Failure::Unwritten);
     }
     Ok(Json(json!({ "outcome": "accepted" })))
-}
-
-/// Which day, and from where on.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DayQuery {
-    day: String,
-    #[serde(default)]
-    after: u64,
-}
-
-impl DayQuery {
-    /// The day, and the sequence behind which to go on.
-    pub(crate) fn read(&self) -> Option<(Date, u64)> {
-        let format = time::macros::format_description!("[year]-[month]-[day]");
-        Date::parse(&self.day, format).ok().map(|day| (day, self.after))
-    }
-}
-
-/// A movement, as the vault reads it.
-#[derive(Debug, Serialize)]
-pub(crate) struct SettledView {
-    pub(crate) sequence: u64,
-    pub(crate) network_reference: String,
-    pub(crate) original: Option<String>,
-    pub(crate) kind: &'static str,
-    pub(crate) money: serde_json::Value,
-    pub(crate) at: String,
-}
-
-/// An amount, as the vault reads it.
-pub(crate) fn money(amount_minor: u64, currency: Text<3>) -> serde_json::Value {
-    json!({ "amount_minor": amount_minor, "currency": currency.as_str().to_ascii_uppercase() })
-}
-
-/// A page of rows: so many, and whether there are more.
-pub(crate) fn page(mut rows: Vec<SettledView>) -> serde_json::Value {
-    let has_more = rows.len() > ROWS;
-    rows.truncate(ROWS);
-    json!({ "rows": rows, "has_more": has_more })
-}
-
-/// How many rows make a page, and the one that says whether there are more.
-pub(crate) const fn rows_and_one() -> usize {
-    ROWS + 1
 }
 
 async fn settlement(State(desk): Desked, at: At<Network>, query: Result<Query<DayQuery>, QueryRejection>) -> Answer {
