@@ -4,5 +4,6 @@ pub mod books;
 pub mod deposit;
 pub mod mask;
 pub mod payment_intent;
+pub mod reconciliation;
 pub mod setup_intent;
 pub mod webhook;

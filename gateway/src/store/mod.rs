@@ -20,6 +20,7 @@ pub mod methods;
 pub mod notices;
 pub mod payers;
 pub mod payment_intents;
+pub mod reconciliation;
 pub mod refunds;
 pub mod request_logs;
 pub mod setup_intents;
