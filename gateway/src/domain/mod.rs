@@ -7,6 +7,7 @@ pub mod invoice;
 pub mod mask;
 pub mod payment_intent;
 pub mod proration;
+pub mod reconciliation;
 pub mod setup_intent;
 pub mod subscription;
 pub mod webhook;

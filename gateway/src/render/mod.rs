@@ -1,5 +1,6 @@
 //! Objects as the API shows them, in Stripe's current shapes. Pure: rows in, an object out.
 
+pub mod balance;
 pub mod card;
 pub mod charge;
 pub mod customer;

@@ -1,5 +1,6 @@
 //! Endpoints. A URL maps to a file: `POST /v1/payment_intents/{id}/confirm` is `payment_intents/confirm.rs`.
 
+pub mod balance;
 pub mod charges;
 pub mod checkout;
 pub mod control;
@@ -42,6 +43,7 @@ pub fn api() -> Routes {
         .and(setup_intents::routes())
         .and(charges::routes())
         .and(refunds::routes())
+        .and(balance::routes())
         .and(events::routes())
         .and(webhook_endpoints::routes())
         .and(request_logs::routes())

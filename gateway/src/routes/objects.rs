@@ -8,7 +8,7 @@ use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
 use crate::routes::test_helpers::test_clocks;
 use crate::routes::{
-    charges, customers, events, invoices, payment_intents, payment_methods, prices, products, refunds, setup_intents,
+    balance, charges, customers, events, invoices, payment_intents, payment_methods, prices, products, refunds, setup_intents,
     subscriptions, webhook_endpoints,
 };
 
@@ -29,6 +29,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         "prod" => Resource::Products,
         "re" => Resource::Refunds,
         "sub" => Resource::Subscriptions,
+        "txn" => Resource::BalanceTransactions,
         "seti" => Resource::SetupIntents,
         "evt" => Resource::Events,
         "we" => Resource::WebhookEndpoints,
@@ -46,6 +47,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::Invoices => json(invoices::by_id(context, id).await?)?,
         Resource::Subscriptions => json(subscriptions::by_id(context, id).await?)?,
         Resource::TestHelpers => json(test_clocks::by_id(context, id).await?)?,
+        Resource::BalanceTransactions => json(balance::by_id(context, id).await?)?,
         Resource::Refunds => json(refunds::by_id(context, id).await?)?,
         Resource::Events => json(events::by_id(context, id).await?)?,
         Resource::WebhookEndpoints => json(webhook_endpoints::by_id(context, id).await?)?,

@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod attempts;
 pub mod authentications;
+pub mod balance;
 pub mod cards;
 pub mod charges;
 pub mod control;
@@ -23,6 +24,7 @@ pub mod payers;
 pub mod payment_intents;
 pub mod prices;
 pub mod products;
+pub mod reconciliation;
 pub mod refunds;
 pub mod request_logs;
 pub mod setup_intents;
