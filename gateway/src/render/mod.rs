@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod charge;
+pub mod checkout_session;
 pub mod customer;
 pub mod event;
 pub mod invoice;

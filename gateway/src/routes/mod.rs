@@ -15,6 +15,7 @@ pub mod products;
 pub mod refunds;
 pub mod setup_intents;
 pub mod shopper;
+pub mod subscription_items;
 pub mod subscriptions;
 pub mod test_helpers;
 pub mod tokens;
@@ -42,7 +43,9 @@ pub fn api() -> Routes {
         .and(products::routes())
         .and(prices::routes())
         .and(subscriptions::routes())
+        .and(subscription_items::routes())
         .and(invoices::routes())
+        .and(checkout::sessions::routes())
         .and(test_helpers::test_clocks::routes())
 }
 

@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod authentications;
 pub mod cards;
 pub mod charges;
+pub mod checkout_sessions;
 pub mod control;
 pub mod customers;
 pub mod db;
