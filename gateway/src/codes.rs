@@ -167,6 +167,9 @@ codes! {
     SetupPaymentMethodMissing "setup_intent_payment_method_missing" InvalidRequest 400
         "You cannot confirm this SetupIntent because it is missing a payment method."
         "Send `payment_method`, or `payment_method_data` with a token.";
+    CheckoutSessionUnexpectedState "checkout_session_unexpected_state" InvalidRequest 400
+        "The checkout session is over, or its shopper is paying at this moment."
+        "Retrieve it and look at its status. A new session is a new page.";
     InvoiceUnexpectedState "invoice_unexpected_state" InvalidRequest 400
         "The invoice's status does not allow this."
         "Retrieve it and look at its status.";

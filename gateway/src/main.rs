@@ -101,7 +101,12 @@ async fn run(config: Config) -> Result<(), Failure> {
     workers.spawn(recovery::run(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::authentications(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::setups(app.clone(), config.recovery.clone()));
-    for what in [billing::worker::What::Subscriptions, billing::worker::What::Invoices, billing::worker::What::Clocks] {
+    for what in [
+        billing::worker::What::Subscriptions,
+        billing::worker::What::Invoices,
+        billing::worker::What::Clocks,
+        billing::worker::What::Sessions,
+    ] {
         workers.spawn(billing::worker::run(app.clone(), config.recovery.clone(), what));
     }
     workers.spawn(recovery::tidy(app.clone()));

@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod calendar;
+pub mod checkout;
 pub mod deposit;
 pub mod invoice;
 pub mod mask;

@@ -18,6 +18,7 @@ pub mod refunds;
 pub mod request_logs;
 pub mod setup_intents;
 pub mod shopper;
+pub mod subscription_items;
 pub mod subscriptions;
 pub mod test_helpers;
 pub mod tokens;
@@ -50,7 +51,9 @@ pub fn api() -> Routes {
         .and(products::routes())
         .and(prices::routes())
         .and(subscriptions::routes())
+        .and(subscription_items::routes())
         .and(invoices::routes())
+        .and(checkout::sessions::routes())
         .and(test_helpers::test_clocks::routes())
 }
 

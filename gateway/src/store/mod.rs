@@ -9,6 +9,7 @@ pub mod authentications;
 pub mod balance;
 pub mod cards;
 pub mod charges;
+pub mod checkout_sessions;
 pub mod control;
 pub mod customers;
 pub mod db;
