@@ -139,7 +139,7 @@ fn public() -> Router {
     without_backends().public_router()
 }
 
-/// Every answer has its request id and the strict headers, errors and pages alike, and repeats the version that was asked for.
+/// Every answer has its request id and the strict headers, errors and pages alike, and says which version of the API is served.
 #[tokio::test]
 async fn every_answer_is_dressed() {
     let router = public();
@@ -151,7 +151,7 @@ async fn every_answer_is_dressed() {
         let header =
             |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         assert!(header("request-id").starts_with("req_"), "{path}");
-        assert_eq!(header("stripe-version"), "2026-10-01", "{path}");
+        assert_eq!(header("stripe-version"), crate::render::API_VERSION, "{path}");
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
         assert!(header("content-security-policy").contains("default-src 'none'"), "{path}");
