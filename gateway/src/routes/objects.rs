@@ -9,8 +9,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::routes::checkout::sessions;
 use crate::routes::test_helpers::test_clocks;
 use crate::routes::{
-    balance, charges, customers, events, invoices, payment_intents, payment_methods, prices, products, refunds, setup_intents,
-    subscriptions, webhook_endpoints,
+    balance, charges, customers, events, invoices, payment_intents, payment_methods, prices, products, refunds,
+    setup_intents, subscriptions, webhook_endpoints,
 };
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
