@@ -65,9 +65,10 @@ struct Made {
 
 async fn make(client: &Client, call: &Call, made: &[Made]) -> Result<Made, Failure> {
     let first = made.first().and_then(|made| made.object.as_deref()).unwrap_or_default();
-    let path = call.path.replace("{0}", first);
+    let filled = |text: &str| text.replace("{0}", first);
+    let path = filled(call.path);
     let form: Vec<(String, String)> =
-        call.form.iter().map(|(name, value)| ((*name).to_owned(), value.replace("{0}", first))).collect();
+        call.form.iter().map(|(name, value)| ((*name).to_owned(), filled(value))).collect();
     note(&format!("{} {path}", call.method));
     let method = if call.method == "DELETE" { Method::DELETE } else { Method::POST };
     let answer = client.ask(&method, &path, &form, None).await?;
