@@ -283,7 +283,7 @@ impl Settling<'_> {
             ..intent
         };
         let approved = AttemptState::Approved;
-        if !attempts::mark_settled(conn, tenant, self.attempt.id, approved, None, self.at).await? {
+        if attempts::mark_settled(conn, tenant, self.attempt.id, approved, None, self.at).await?.is_none() {
             attempts::mark_late(conn, tenant, self.attempt.id, self.at).await?;
         }
         deposits::update(conn, tenant, &Deposit { state: State::Paid, ..deposit }).await?;

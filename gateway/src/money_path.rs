@@ -283,9 +283,8 @@ pub async fn settle(
     let mut tx = app.db.begin(tenant).await?;
     let intent = payment_intents::lock(&mut tx, tenant, attempt.intent).await?;
     let intent = intent.ok_or_else(|| ApiError::internal("an attempt without its payment"))?;
-    if !attempts::mark_settled(&mut tx, tenant, attempt.id, ending.state(), ending.code(), at).await? {
-        return Ok((intent, None));
-    }
+    let settled = attempts::mark_settled(&mut tx, tenant, attempt.id, ending.state(), ending.code(), at).await?;
+    let Some(told_processing) = settled else { return Ok((intent, None)) };
     if asks_for_a_proof(attempt, ending)
         && let Some(card) = intent.card
     {
@@ -297,7 +296,7 @@ pub async fn settle(
         Some(card) => Some(Method::Card(card.clone())),
         None => methods::find(&mut tx, tenant, attempt.method).await?,
     };
-    let mut settling = Settling { tenant, attempt, ending, at, method, happened: Vec::new() };
+    let mut settling = Settling { tenant, attempt, ending, at, method, told_processing, happened: Vec::new() };
     let (intent, kind) = settling.write(&mut tx, intent).await?;
     events::tell(&mut tx, cause, at, settling.happened).await?;
     let resolved = cause.request.is_none().then(|| entry("resolved", attempt, Some(ending.state().as_str())));
@@ -341,6 +340,7 @@ struct Settling<'a> {
     ending: &'a Ending,
     at: OffsetDateTime,
     method: Option<Method>,
+    told_processing: bool,
     happened: Vec<Happened>,
 }
 
@@ -372,6 +372,10 @@ impl Settling<'_> {
             (Kind::Authorize, End::Declined | End::Reversed) => Some(events::Kind::PaymentIntentPaymentFailed),
             (Kind::Capture, End::Approved) => Some(events::Kind::PaymentIntentSucceeded),
             (Kind::Void, End::Approved) => Some(events::Kind::PaymentIntentCanceled),
+            // Back to where it was; told only where it was told to have left.
+            (Kind::Capture | Kind::Void, End::Declined | End::Reversed | End::Unsent) if self.told_processing => {
+                Some(events::Kind::PaymentIntentAmountCapturableUpdated)
+            }
             (Kind::Authorize, End::Unsent)
             | (Kind::Capture | Kind::Void, End::Declined | End::Reversed | End::Unsent)
             | (Kind::Refund | Kind::Deposit, _) => None,

@@ -229,7 +229,8 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: AttemptId) -> sqlx:
     row.map(Attempt::try_from).transpose()
 }
 
-/// Settles an attempt that is unresolved; false when it is settled already. One of many comes first, the others change nothing.
+/// Settles an attempt that is unresolved; `None` when it is settled already: one of many comes first, the others change nothing.
+/// Says whether the merchant was told that its end was not known.
 pub(crate) async fn mark_settled(
     conn: Conn<'_>,
     tenant: Tenant,
@@ -237,20 +238,19 @@ pub(crate) async fn mark_settled(
     state: State,
     code: Option<&str>,
     at: OffsetDateTime,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
+) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(
         "/* gateway attempts::mark_settled */
          UPDATE attempts SET state = $3, code = $4, resolved_at = $5
-         WHERE merchant_id = $1 AND id = $2 AND state = 'unresolved'",
+         WHERE merchant_id = $1 AND id = $2 AND state = 'unresolved' RETURNING told_processing",
         tenant.id(),
         uuid(id.as_bytes()),
         state.as_str(),
         code,
         at,
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(conn)
+    .await
 }
 
 /// Leaves it alone until then: the shopper has time.
