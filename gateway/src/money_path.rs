@@ -567,9 +567,8 @@ impl Settling<'_> {
     }
 
     async fn book(&self, conn: &mut PgConnection, movement: Movement) -> ApiResult<()> {
-        let Attempt { id, amount_minor, currency, .. } = self.attempt;
         let network = Network::from(self.method.as_ref().and_then(Method::deposit));
-        transfers::insert(conn, self.tenant, *id, (movement, network), (*amount_minor, currency), self.at).await?;
+        transfers::insert(conn, self.tenant, self.attempt, (movement, network), self.at).await?;
         Ok(())
     }
 }

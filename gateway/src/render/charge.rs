@@ -1,5 +1,6 @@
 //! Charges.
 
+use kura_wire::ids::BalanceTransactionId;
 use kura_wire::payer::PayerMethod;
 use kura_wire::three_d_secure::{AuthenticationEnd, AuthenticationResult};
 use schemars::JsonSchema;
@@ -228,7 +229,8 @@ pub fn charge(tenant: Tenant, row: &Row, method: Option<&Method>) -> Charge {
         amount: row.amount_minor,
         amount_captured: row.captured_minor,
         amount_refunded: refunded,
-        balance_transaction: None,
+        // A balance transaction has the letters of what moved the balance.
+        balance_transaction: row.captured.then(|| BalanceTransactionId::from_bytes(*row.id.as_bytes()).into()),
         billing_details: match method {
             Some(Method::Payer(payer)) => billing_details(payer),
             Some(Method::Card(_)) | None => BillingDetails::default(),

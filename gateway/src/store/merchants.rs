@@ -6,6 +6,13 @@ use time::OffsetDateTime;
 use super::{Conn, Tenant, uuid};
 use crate::domain::subscription::AfterLastTry;
 
+/// The merchant's name.
+pub(crate) async fn name(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("/* gateway merchants::name */ SELECT name FROM merchants WHERE id = $1", tenant.id())
+        .fetch_optional(conn)
+        .await
+}
+
 /// What becomes of a subscription whose invoice could not be paid in any of its tries.
 pub(crate) async fn after_last_try(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<Option<AfterLastTry>> {
     let word = sqlx::query_scalar!(
