@@ -1,5 +1,8 @@
 //! The issuers' side of 3-D Secure, as a shopper meets it and as its journal has it.
 
+use std::time::Duration;
+
+use kura_platform::tls::public_http_client_without_redirects;
 use serde_json::Value;
 
 use crate::{Stack, block_on};
@@ -54,7 +57,7 @@ fn between(page: &str, before: &str, after: &str) -> String {
 
 /// Follows the way back to its end, without going to the merchant's page; gives the last address.
 pub fn go_back(url: &str) -> String {
-    let client = Stack::http_without_redirects();
+    let client = public_http_client_without_redirects(Duration::from_secs(60)).expect("a client");
     let answer = block_on(async { client.get(url).send().await.expect("an answer") });
     answer.headers().get("location").map_or_else(String::new, |to| to.to_str().expect("an address").to_owned())
 }
