@@ -110,7 +110,9 @@ mod tests {
         assert!(one.starts_with("pi_1_secret_") && one.len() == "pi_1_secret_".len() + 32);
         assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
         assert_eq!(one, of(key, tenant(1, false), "pi_1"));
-        for other in [of(key, tenant(1, false), "pi_2"), of(key, tenant(2, false), "pi_1"), of(key, tenant(1, true), "pi_1")] {
+        for other in
+            [of(key, tenant(1, false), "pi_2"), of(key, tenant(2, false), "pi_1"), of(key, tenant(1, true), "pi_1")]
+        {
             assert_ne!(one.rsplit('_').next(), other.rsplit('_').next());
         }
     }

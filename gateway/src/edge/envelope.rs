@@ -46,7 +46,13 @@ fn is_version(value: &HeaderValue) -> bool {
 }
 
 /// The last thing that happens to an answer.
-pub fn dress(app: &App, request_id: RequestId, logged: bool, allowance: Option<Allowance>, mut response: Response) -> Response {
+pub fn dress(
+    app: &App,
+    request_id: RequestId,
+    logged: bool,
+    allowance: Option<Allowance>,
+    mut response: Response,
+) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let body = app.error_body(&error, logged.then_some(request_id)).to_string();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -100,7 +106,17 @@ mod tests {
         for good in ["2026-10-28", "2026-10-28.endive", "2019-12-03", API_VERSION] {
             assert_eq!(refused("stripe-version", good), None, "{good}");
         }
-        for bad in ["", "latest", "2026-10", "2026-13-01", "2026-10-32", "2026-10-28.", "2026-10-28.Endive", "2026-1-1", "2026-10-28; a=v1"] {
+        for bad in [
+            "",
+            "latest",
+            "2026-10",
+            "2026-13-01",
+            "2026-10-32",
+            "2026-10-28.",
+            "2026-10-28.Endive",
+            "2026-1-1",
+            "2026-10-28; a=v1",
+        ] {
             assert_eq!(refused("stripe-version", bad), Some(Code::ApiVersionInvalid), "{bad}");
         }
     }

@@ -213,7 +213,10 @@ fn responses(operation: &Operation, answer: Schema) -> Value {
     for (status, codes) in by_status {
         let content = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } });
         let description = format!("An error: {}.", codes.join(", "));
-        responses.insert(status.to_string(), json!({ "description": description, "content": content, "x-kura-codes": codes }));
+        responses.insert(
+            status.to_string(),
+            json!({ "description": description, "content": content, "x-kura-codes": codes }),
+        );
     }
     Value::Object(responses)
 }
