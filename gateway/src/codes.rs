@@ -173,6 +173,9 @@ codes! {
     SetupPaymentMethodMissing "setup_intent_payment_method_missing" InvalidRequest 400
         "You cannot confirm this SetupIntent because it is missing a payment method."
         "Send `payment_method`, or `payment_method_data` with a token.";
+    CheckoutSessionUnexpectedState "checkout_session_unexpected_state" InvalidRequest 400
+        "The checkout session is over, or its shopper is paying at this moment."
+        "Retrieve it and look at its status. A new session is a new page.";
     InvoiceUnexpectedState "invoice_unexpected_state" InvalidRequest 400
         "The invoice's status does not allow this."
         "Retrieve it and look at its status.";
@@ -238,6 +241,9 @@ codes! {
         "The payment was off-session. Confirm it again with the shopper there, and send them to `next_action`.";
     AuthenticationFailed "payment_intent_authentication_failure" Card 402
         "The payment was not authenticated by the card's issuer. Nothing was charged."
+        "Ask the shopper to try again, or for another card.";
+    SetupAuthenticationFailed "setup_intent_authentication_failure" Card 402
+        "The card was not authenticated by its issuer. It was not kept."
         "Ask the shopper to try again, or for another card.";
     NoticeUnverified "notice_signature_invalid" Authentication 401
         "The notice is not signed by the network, or not of now."

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kura_iso8583::{Class, Field, FieldError, Message, Mti};
 
-use crate::books::{Answer, Books, Change, Draws, code};
-use crate::journal::{Ended, Journal, JournalError, Kept};
+use crate::books::{Answer, Books, Change, Draws, Inconsistent, code};
+use crate::journal::{Ended, Journal, JournalError, Kept, Written};
 use crate::request::{self, Request};
 use crate::text::Text;
 use crate::three_d_secure::Directory;
@@ -95,24 +95,41 @@ impl Acquirer {
         Ok(Some(answer))
     }
 
+    /// Decides something that no message asked for; answers once it is written.
+    ///
+    /// # Errors
+    /// [`Unanswered::Journal`].
+    pub async fn decide_on<T>(&self, decide: impl FnOnce(&Books) -> (Option<Change>, T)) -> Result<T, Unanswered> {
+        let (told, written) = self.take_in(decide).map_err(|error| {
+            tracing::error!(%error, "a decision doesn't fit the books");
+            Unanswered::Journal
+        })?;
+        written.await.map_err(|_| Unanswered::Journal)?;
+        Ok(told)
+    }
+
+    fn take_in<T>(&self, decide: impl FnOnce(&Books) -> (Option<Change>, T)) -> Result<(T, Written), Inconsistent> {
+        let mut books = self.books();
+        let (change, told) = decide(&books);
+        if let Some(change) = &change {
+            books.apply(change)?;
+        }
+        Ok((told, self.journal.append(change)))
+    }
+
     /// Decides and changes the books in one step, and queues the change in the same order. Also a decision that changes nothing
     /// waits for the journal: it may rest on a change that isn't written yet.
-    fn decide(
-        &self,
-        request: &Request,
-    ) -> Result<(Option<Answer>, crate::journal::Written), crate::books::Inconsistent> {
+    fn decide(&self, request: &Request) -> Result<(Option<Answer>, Written), Inconsistent> {
         let now = kura_platform::clock::now();
         let proven = match request {
             Request::Payment(payment) | Request::Verification(payment) => self.directory.proven(payment),
             _ => None,
         };
         let draws = Draws { now, approval_code: approval_code(), proven };
-        let mut books = self.books();
-        let decision = books.decide(request, &draws);
-        if let Some(change) = &decision.change {
-            books.apply(change)?;
-        }
-        Ok((decision.answer, self.journal.append(decision.change)))
+        self.take_in(|books| {
+            let decision = books.decide(request, &draws);
+            (decision.change, decision.answer)
+        })
     }
 }
 

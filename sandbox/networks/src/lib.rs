@@ -18,6 +18,7 @@ pub mod cards;
 pub mod config;
 pub mod courier;
 pub mod deposits;
+pub mod disputes;
 pub mod http;
 pub mod iso_server;
 pub mod journal;

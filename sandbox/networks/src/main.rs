@@ -12,6 +12,7 @@ use kura_networks::acquirer::{Acquirer, journal_failure};
 use kura_networks::config::Config;
 use kura_networks::courier::Courier;
 use kura_networks::deposits::desk::Desk;
+use kura_networks::disputes::DisputeDesk;
 use kura_networks::services::{self, KuraVault};
 use kura_networks::three_d_secure::{CHALLENGE_LIFE, Directory};
 use kura_networks::{http, iso_server, settlement};
@@ -56,18 +57,25 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (acquirer, books_ended) = Acquirer::open(&config.books, Arc::clone(&directory))?;
     let acquirer = Arc::new(acquirer);
     let (desk, desk_ended) = Desk::open(&config.journals.join("deposits.jsonl"), &config.public_url)?;
+    let disputes = DisputeDesk::new(Arc::clone(&acquirer));
     let courier = config.notices.as_ref().map(Courier::new).transpose()?.map(Arc::new);
     let iso = serve::bind(config.iso8583_listener)?;
     let services_listener = serve::bind(config.services_listener)?;
     let http_listener = serve::bind(config.http_listener)?;
-    let (asked, pages) =
-        services::merge([directory.service(), desk.service(), settlement::service(Arc::clone(&acquirer))]);
+    let (asked, pages) = services::merge([
+        directory.service(),
+        desk.service(),
+        settlement::service(Arc::clone(&acquirer)),
+        disputes.service(),
+    ]);
     let (stop, stopped) = watch::channel(false);
     let web = Handle::new();
     tokio::spawn(stop_all_on_signal(stop, web.clone()));
     tokio::spawn(Arc::clone(&desk).expire());
+    tokio::spawn(Arc::clone(&disputes).end_overdue());
     if let Some(courier) = courier {
-        tokio::spawn(courier.run(Arc::clone(&desk)));
+        tokio::spawn(Arc::clone(&courier).run(Arc::clone(&desk)));
+        tokio::spawn(courier.run(Arc::clone(&disputes)));
     }
     // The addresses as they are, since a configured port may be 0.
     let (iso8583, http_at) = (iso.local_addr()?, http_listener.local_addr()?);

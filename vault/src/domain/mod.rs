@@ -9,6 +9,7 @@ pub mod custodian_sets;
 pub mod customer;
 pub mod deposit;
 pub mod describe;
+pub mod dispute;
 pub mod enter_share;
 pub mod erase;
 pub mod exposed;

@@ -1,19 +1,24 @@
-//! What the gateway may ask of the networks of payments without a card. Payer's data goes to them and comes back to nobody.
+//! What the gateway may ask of the networks beside payments by card: payments without one, settlement, answers to disputes. Payers'
+//! data goes to the networks and comes back to nobody.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::post;
 use kura_platform::tls::{Gateway, Peer};
 use kura_wire::deposit::{
     self as wire, DepositState, FindDeposit, GiveBack, GivenBack, RequestDeposit, WithdrawDeposit,
 };
+use kura_wire::dispute::{AnswerDispute, DisputeAnswered, PATH_ANSWER};
 use kura_wire::settlement::{PATH_SETTLEMENT, ReadSettlement, SettlementPage};
 
 use super::Body;
 use super::data_plane::{Answer, finish};
 use crate::domain::Vault;
+
+/// Ten thousand characters, each escaped.
+const MAX_EVIDENCE_BODY_LEN: usize = 64 * 1024;
 
 type Shared = State<Arc<Vault>>;
 
@@ -25,6 +30,7 @@ pub(super) fn routes() -> Router<Arc<Vault>> {
         .route(wire::PATH_FIND, post(find))
         .route(wire::PATH_GIVE_BACK, post(give_back))
         .route(PATH_SETTLEMENT, post(settlement))
+        .route(PATH_ANSWER, post(answer_dispute).layer(DefaultBodyLimit::max(MAX_EVIDENCE_BODY_LEN)))
 }
 
 async fn request(peer: Peer<Gateway>, State(vault): Shared, Body(asked): Body<RequestDeposit>) -> Answer<DepositState> {
@@ -49,4 +55,12 @@ async fn settlement(
     Body(asked): Body<ReadSettlement>,
 ) -> Answer<SettlementPage> {
     finish(async move { vault.settlement(&asked).await }).await
+}
+
+async fn answer_dispute(
+    _: Peer<Gateway>,
+    State(vault): Shared,
+    Body(asked): Body<AnswerDispute>,
+) -> Answer<DisputeAnswered> {
+    finish(async move { vault.answer_dispute(&asked).await }).await
 }

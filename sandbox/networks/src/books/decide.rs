@@ -53,7 +53,7 @@ impl Answer {
 }
 
 /// What to do about a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// To be applied and written down before the answer leaves.
     pub change: Option<Change>,

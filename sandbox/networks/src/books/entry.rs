@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::code;
+use super::disputes::DisputeChange;
 use crate::text::Text;
 
 /// What an entry is.
@@ -132,7 +133,7 @@ impl Entry {
 }
 
 /// One line of the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// A new entry, with all that it does to the one it is about.
@@ -145,4 +146,6 @@ pub enum Change {
         #[serde(with = "time::serde::rfc3339")]
         at: OffsetDateTime,
     },
+    /// Something about a dispute.
+    Dispute(Box<DisputeChange>),
 }

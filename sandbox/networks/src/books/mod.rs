@@ -4,6 +4,7 @@
 //! gives the same books. No reference is ever booked twice.
 
 mod decide;
+pub mod disputes;
 mod entry;
 mod settled;
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub struct Books {
     by_reference: HashMap<Reference, usize>,
     totals: HashMap<Text<3>, Totals>,
     settled: Vec<Settled>,
+    disputes: disputes::Disputes,
     /// Authentications that an approval rests on: each counts once.
     proofs: HashSet<Text<36>>,
     /// Whose cards, by the last four digits, were once proven.
@@ -85,6 +87,7 @@ impl Kept for Books {
         match change {
             Change::Booked(booked) => self.book(booked),
             Change::Reversed { reference, at } => self.reverse(reference.0, reference.0, *at),
+            Change::Dispute(change) => self.apply_dispute(change),
         }
     }
 }
@@ -138,7 +141,8 @@ impl Books {
         let sequence = u64::try_from(self.entries.len()).unwrap_or(u64::MAX).saturating_add(1);
         self.totals.entry(booked.currency).or_default().count(booked);
         if let Some(movement) = Movement::of(booked) {
-            self.settle(movement, booked, reference, booked.original(), booked.at);
+            let money = (booked.amount_minor, booked.currency);
+            self.settle(movement, money, reference, booked.original(), booked.at);
         }
         self.by_reference.insert(reference, self.entries.len());
         self.entries.push(Entry::of(sequence, *booked));
@@ -171,7 +175,7 @@ impl Books {
         let booked = entry.booked;
         self.totals.entry(booked.currency).or_default().take_back(&booked);
         if let Some(movement) = Movement::of(&booked).and_then(Movement::back) {
-            self.settle(movement, &booked, by, Some(reference), at);
+            self.settle(movement, (booked.amount_minor, booked.currency), by, Some(reference), at);
         }
         let parent = booked.original().and_then(|original| self.entry_mut(original).ok());
         match (booked.kind, parent) {
@@ -189,13 +193,12 @@ impl Books {
     fn settle(
         &mut self,
         movement: Movement,
-        booked: &Booked,
+        (amount_minor, currency): (u64, Text<3>),
         reference: Reference,
         original: Option<Reference>,
         at: OffsetDateTime,
     ) {
         let sequence = u64::try_from(self.settled.len()).unwrap_or(u64::MAX).saturating_add(1);
-        let (amount_minor, currency) = (booked.amount_minor, booked.currency);
         self.settled.push(Settled { sequence, movement, reference, original, amount_minor, currency, at });
     }
 

@@ -17,6 +17,10 @@ pub enum Movement {
     Reversal,
     /// A refund that was taken back: to the merchant.
     RefundReversal,
+    /// Disputed: from the merchant.
+    Chargeback,
+    /// A dispute that was won: to the merchant.
+    ChargebackReversal,
 }
 
 impl Movement {
@@ -35,7 +39,7 @@ impl Movement {
         match self {
             Self::Payment => Some(Self::Reversal),
             Self::Refund => Some(Self::RefundReversal),
-            Self::Reversal | Self::RefundReversal => None,
+            Self::Reversal | Self::RefundReversal | Self::Chargeback | Self::ChargebackReversal => None,
         }
     }
 
@@ -46,6 +50,8 @@ impl Movement {
             Self::Refund => "refund",
             Self::Reversal => "reversal",
             Self::RefundReversal => "refund_reversal",
+            Self::Chargeback => "chargeback",
+            Self::ChargebackReversal => "chargeback_reversal",
         }
     }
 }

@@ -16,7 +16,7 @@ pub mod request;
 pub mod rules;
 #[cfg(test)]
 mod tests;
-mod texts;
+pub(crate) mod texts;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,6 +27,7 @@ use crate::journal::Kept;
 use crate::text::Text;
 use knobs::Knob;
 use numbers::Numbers;
+pub(crate) use pages::moment;
 use request::{Change, Entry, GivenBack, Network, Place, Requested, Standing};
 
 /// All requests, and what is still to be told of them.

@@ -121,7 +121,7 @@ fn state_of(standing: &Standing, lang: Language) -> (&'static str, &'static str)
 }
 
 /// In Japan's time, where the payers are.
-pub(super) fn moment(at: OffsetDateTime) -> String {
+pub(crate) fn moment(at: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] JST");
     at.to_offset(offset!(+9)).format(format).unwrap_or_default()
 }

@@ -4,14 +4,14 @@ use super::request::{Place, Refusal};
 
 /// A language of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+pub(crate) enum Language {
     Japanese,
     English,
 }
 
 impl Language {
     /// What was asked for, else what the browser likes best, else Japanese.
-    pub(super) fn choose(wish: Option<&str>, accepted: Option<&str>) -> Self {
+    pub(crate) fn choose(wish: Option<&str>, accepted: Option<&str>) -> Self {
         match (wish, accepted) {
             (Some("en"), _) => Self::English,
             (Some("ja"), _) => Self::Japanese,
@@ -21,7 +21,7 @@ impl Language {
     }
 
     /// The tag in `lang` attributes.
-    pub(super) const fn tag(self) -> &'static str {
+    pub(crate) const fn tag(self) -> &'static str {
         match self {
             Self::Japanese => "ja",
             Self::English => "en",
@@ -29,14 +29,14 @@ impl Language {
     }
 
     /// The other one.
-    pub(super) const fn other(self) -> Self {
+    pub(crate) const fn other(self) -> Self {
         match self {
             Self::Japanese => Self::English,
             Self::English => Self::Japanese,
         }
     }
 
-    pub(super) const fn texts(self) -> &'static Texts {
+    pub(crate) const fn texts(self) -> &'static Texts {
         match self {
             Self::Japanese => &JAPANESE,
             Self::English => &ENGLISH,
@@ -44,7 +44,7 @@ impl Language {
     }
 
     /// An amount as this language writes it.
-    pub(super) fn yen(self, amount: u64) -> String {
+    pub(crate) fn yen(self, amount: u64) -> String {
         let digits = amount.to_string();
         let mut grouped = String::new();
         for (place, digit) in digits.chars().enumerate() {
@@ -59,7 +59,7 @@ impl Language {
         }
     }
 
-    pub(super) const fn place(self, place: Place) -> &'static str {
+    pub(crate) const fn place(self, place: Place) -> &'static str {
         match (self, place) {
             (Self::Japanese, Place::Familymart) => "ファミリーマート",
             (Self::English, Place::Familymart) => "FamilyMart",
@@ -76,7 +76,7 @@ impl Language {
         }
     }
 
-    pub(super) const fn refusal(self, refusal: Refusal) -> &'static str {
+    pub(crate) const fn refusal(self, refusal: Refusal) -> &'static str {
         match (self, refusal) {
             (Self::Japanese, Refusal::AmountTooLarge) => "金額が上限を超えています",
             (Self::English, Refusal::AmountTooLarge) => "the amount is too large",
@@ -95,7 +95,7 @@ impl Language {
 macro_rules! texts {
     ($($name:ident: $ja:literal, $en:literal;)*) => {
         /// The words of one language.
-        pub(super) struct Texts { $(pub(super) $name: &'static str,)* }
+        pub(crate) struct Texts { $(pub(crate) $name: &'static str,)* }
         const JAPANESE: Texts = Texts { $($name: $ja,)* };
         const ENGLISH: Texts = Texts { $($name: $en,)* };
     };
@@ -154,6 +154,29 @@ texts! {
     network: "ネットワーク", "Network";
     reference: "照会番号", "Reference";
     untold: "未達の通知", "notices not yet answered";
+    disputes_title: "カード会員からの異議申し立て", "Cardholders' disputes";
+    disputes_lead: "カード発行会社として異議を申し立て、加盟店の回答を審査します。", "Be the issuer: dispute a payment, then read the merchant's answer and decide.";
+    dispute_open: "異議を申し立てる", "Dispute a payment";
+    dispute_reference: "支払いの照会番号(12桁)", "The payment's reference (12 characters)";
+    dispute_reference_hint: "帳簿のページにあります。", "It is on the page of the books.";
+    dispute_reason: "理由", "Reason";
+    dispute_amount: "金額(空欄は全額)", "Amount (all, when empty)";
+    dispute_case: "案件番号", "Case";
+    dispute_respond_by: "回答期限", "Answer by";
+    dispute_evidence: "加盟店の回答", "The merchant's answer";
+    dispute_accepted: "異議を受け入れました", "It gave in.";
+    dispute_win: "加盟店の主張を認める", "The merchant is right";
+    dispute_lose: "会員の主張を認める", "The cardholder is right";
+    dispute_none: "まだありません。", "None yet.";
+    dispute_done: "受け付けました。", "Done.";
+    dispute_not_found: "この番号の売上は見つかりません。", "There is no charged payment of this reference.";
+    dispute_too_much: "残っている金額を超えています。", "That is more than stands.";
+    dispute_too_late: "すでに決着しているか、まだ回答がありません。", "It is decided already, or not answered yet.";
+    needs_response: "加盟店の回答待ち", "waits for the merchant";
+    under_review: "審査中", "under review";
+    won: "加盟店の勝ち", "won by the merchant";
+    lost: "加盟店の負け", "lost by the merchant";
+    books: "帳簿", "The books";
     subject_numbers: "お支払い番号のお知らせ", "Your payment numbers";
     subject_approve: "お支払いの確認をお願いします", "Please approve a payment";
     subject_receipt: "お支払いを受け付けました", "Your payment has arrived";
