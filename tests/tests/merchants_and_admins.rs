@@ -1,4 +1,4 @@
-//! What merchants use: the official Stripe Python SDK, and real browsers.
+//! What shoppers and admins use: real browsers.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::path::Path;
@@ -18,13 +18,6 @@ fn run(stack: &Stack, program: &Path, scenario: &str) {
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{scenario}:\n{said}");
     println!("{said}");
-}
-
-/// The unmodified SDK creates a customer, pays, refunds, lists, and meets declines as `stripe.CardError`.
-#[test]
-fn the_stripe_python_sdk_works() {
-    let python = tool("KURA_PYTHON", ".kura/tools/venv/bin/python");
-    run(Stack::shared(), &workspace().join(python), "tests/sdk/stripe_python.py");
 }
 
 /// A shopper pays by card on a shop's page, at phone and desktop width, in Japanese and English; declines are told.

@@ -64,6 +64,7 @@ pub fn public(app: App) -> Router {
     let routes = Router::new()
         .merge(api)
         .merge(pages::openapi::router(&document))
+        .merge(pages::reference::router(&document))
         .merge(pages::router())
         .merge(checkout::router())
         .merge(shopper::router())

@@ -104,6 +104,8 @@ const API: &[(&str, &str)] = &[
 const PAGES: &[&str] = &[
     "/",
     "/docs/errors",
+    "/docs/api",
+    "/docs/quickstart",
     "/js/v1/kura.js",
     "/checkout/assets/card.js",
     "/checkout/assets/card.css",

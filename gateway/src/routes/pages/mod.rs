@@ -1,9 +1,11 @@
-//! Pages for people: the landing page, the error codes, and whether the gateway is well.
+//! Pages for people: the landing page, the quickstart, the reference, the error codes, and whether the gateway is well.
 
 pub mod errors;
 pub mod healthz;
 pub mod landing;
 pub mod openapi;
+pub mod quickstart;
+pub mod reference;
 
 use axum::Router;
 use axum::http::{HeaderValue, header};
@@ -21,6 +23,7 @@ pub fn router() -> Router<App> {
     Router::new()
         .route("/", get(landing::run))
         .route(ERRORS_PATH, get(errors::run))
+        .route(quickstart::PATH, get(quickstart::run))
         .route("/healthz", get(healthz::run))
         .route("/assets/pages.css", get(stylesheet))
 }
@@ -34,7 +37,7 @@ async fn stylesheet() -> Response {
 }
 
 /// A rendered page: no script at all, one stylesheet of our own.
-pub(super) fn page(rendered: Result<String, askama::Error>) -> Response {
+pub(super) fn page<T: IntoResponse>(rendered: Result<T, askama::Error>) -> Response {
     const POLICY: &str =
         "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     match rendered {
