@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod deposit;
+pub mod dispute;
 pub mod mask;
 pub mod payment_intent;
 pub mod reconciliation;

@@ -4,6 +4,7 @@ pub mod balance;
 pub mod card;
 pub mod charge;
 pub mod customer;
+pub mod dispute;
 pub mod event;
 pub mod payment_intent;
 pub mod refund;

@@ -7,7 +7,8 @@ use crate::edge::call::Context;
 use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
 use crate::routes::{
-    balance, charges, customers, events, payment_intents, payment_methods, refunds, setup_intents, webhook_endpoints,
+    balance, charges, customers, disputes, events, payment_intents, payment_methods, refunds, setup_intents,
+    webhook_endpoints,
 };
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
@@ -23,6 +24,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         "pm" => Resource::PaymentMethods,
         "re" => Resource::Refunds,
         "txn" => Resource::BalanceTransactions,
+        "dp" => Resource::Disputes,
         "seti" => Resource::SetupIntents,
         "evt" => Resource::Events,
         "we" => Resource::WebhookEndpoints,
@@ -35,6 +37,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::PaymentIntents => json(payment_intents::by_id(context, id).await?)?,
         Resource::PaymentMethods => json(payment_methods::by_id(context, id).await?)?,
         Resource::SetupIntents => json(setup_intents::by_id(context, id).await?)?,
+        Resource::Disputes => json(disputes::by_id(context, id).await?)?,
         Resource::BalanceTransactions => json(balance::by_id(context, id).await?)?,
         Resource::Refunds => json(refunds::by_id(context, id).await?)?,
         Resource::Events => json(events::by_id(context, id).await?)?,

@@ -13,6 +13,7 @@ pub mod control;
 pub mod customers;
 pub mod db;
 pub mod deposits;
+pub mod disputes;
 pub mod events;
 pub mod idempotency;
 pub mod merchants;
