@@ -60,8 +60,8 @@ fn paid(stack: &Stack, manual: bool) -> Paid {
     }
     let charge: kura_wire::ids::ChargeId = text("latest_charge").parse().unwrap();
     let charge = Uuid::from_bytes(*charge.as_bytes());
-    let kind = if manual { "capture" } else { "authorize" };
-    let find = format!("SELECT network_reference FROM attempts WHERE charge_id = '{charge}' AND kind = '{kind}'");
+    // The network knows a payment by its authorization, however it was captured.
+    let find = format!("SELECT network_reference FROM attempts WHERE charge_id = '{charge}' AND kind = 'authorize'");
     Paid { payment: text("id"), charge: text("latest_charge"), reference: stack.sql("gateway", &find) }
 }
 

@@ -58,9 +58,7 @@ async fn of_dispute(app: &App, body: &[u8]) -> ApiResult<StatusCode> {
         unknown()
     })?;
     let attempt = attempts::find(&mut *app.db.of(tenant).await?, tenant, id).await?;
-    let paid = |attempt: &Attempt| {
-        attempt.state == AttemptState::Approved && matches!(attempt.kind, Kind::Authorize | Kind::Capture)
-    };
+    let paid = |attempt: &Attempt| attempt.state == AttemptState::Approved && attempt.kind == Kind::Authorize;
     let attempt = attempt.filter(paid).ok_or_else(unknown)?;
     disputes::hear(app, tenant, &attempt, &notice).await?;
     Ok(StatusCode::NO_CONTENT)
