@@ -194,6 +194,12 @@ codes! {
     ChargeAlreadyRefunded "charge_already_refunded" InvalidRequest 400
         "The payment has been refunded in full already, or refunds for all of it are under way."
         "List the payment's refunds.";
+    ChargeDisputed "charge_disputed" InvalidRequest 400
+        "The charge is disputed by the cardholder, so it can't be refunded."
+        "The money was taken back already. Answer the dispute, or give in to it.";
+    DisputeAnswered "dispute_already_answered" InvalidRequest 400
+        "The dispute was answered or decided before, or the time to answer is over."
+        "Retrieve the dispute and look at its status.";
     TokenAlreadyUsed "token_already_used" InvalidRequest 400
         "The token was used already: a token is for one payment, or for one saved payment method."
         "Ask for a new token from the card fields.";

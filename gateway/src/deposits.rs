@@ -364,6 +364,7 @@ impl Settling<'_> {
             released_minor: 0,
             refunded_minor: 0,
             captured: true,
+            disputed: false,
             method: attempt.method,
             place: deposit.place.clone(),
             customer: intent.customer,

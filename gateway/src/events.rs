@@ -37,6 +37,11 @@ macro_rules! kinds {
 
 kinds! {
     ChargeCaptured "charge.captured";
+    ChargeDisputeClosed "charge.dispute.closed";
+    ChargeDisputeCreated "charge.dispute.created";
+    ChargeDisputeFundsReinstated "charge.dispute.funds_reinstated";
+    ChargeDisputeFundsWithdrawn "charge.dispute.funds_withdrawn";
+    ChargeDisputeUpdated "charge.dispute.updated";
     ChargeFailed "charge.failed";
     ChargeRefunded "charge.refunded";
     ChargeSucceeded "charge.succeeded";

@@ -17,6 +17,7 @@ pub mod codes;
 pub mod commands;
 pub mod config;
 pub mod deposits;
+pub mod disputes;
 pub mod domain;
 pub mod edge;
 pub mod endpoint;

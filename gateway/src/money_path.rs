@@ -503,6 +503,7 @@ impl Settling<'_> {
             released_minor: 0,
             refunded_minor: 0,
             captured: succeeded && attempt.capture,
+            disputed: false,
             method: attempt.method,
             place: None,
             customer: intent.customer,

@@ -151,7 +151,7 @@ fn gather(value: &Value, ids: &mut Vec<String>) {
 
 /// An id's kind and bytes, where it could be one of an object.
 fn known(text: &str) -> Option<(&'static str, [u8; 16])> {
-    use kura_wire::ids::{ChargeId, CustomerId, EventId, PaymentIntentId, RefundId, SetupIntentId};
+    use kura_wire::ids::{ChargeId, CustomerId, DisputeId, EventId, PaymentIntentId, RefundId, SetupIntentId};
     if text.len() < BODY_LEN || text.len() > BODY_LEN + 8 {
         return None;
     }
@@ -168,7 +168,7 @@ fn known(text: &str) -> Option<(&'static str, [u8; 16])> {
             }
         )*};
     }
-    one_of!(CustomerId, PaymentIntentId, SetupIntentId, ChargeId, RefundId, EventId);
+    one_of!(CustomerId, PaymentIntentId, SetupIntentId, ChargeId, RefundId, EventId, DisputeId);
     None
 }
 

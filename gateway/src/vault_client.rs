@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use kura_platform::tls::{TlsConfig, TlsError};
 use kura_wire::deposit::{self, DepositState, FindDeposit, GiveBack, GivenBack, RequestDeposit, WithdrawDeposit};
+use kura_wire::dispute::{AnswerDispute, DisputeAnswered, PATH_ANSWER};
 use kura_wire::ids::{CustomerId, NodeId};
 use kura_wire::payer::{
     EraseCustomer, ErasedCustomer, FindCustomers, PATH_ERASE_CUSTOMER, PATH_FIND_CUSTOMERS, PATH_STORE_CUSTOMER,
@@ -269,6 +270,14 @@ impl VaultClient {
     /// [`VaultFailure`].
     pub async fn give_back(&self, ask: &GiveBack) -> Result<GivenBack, VaultFailure> {
         self.post(None, deposit::PATH_GIVE_BACK, ask).await
+    }
+
+    /// Brings a merchant's answer to a dispute's network. Asked again, it is the same answer.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn answer_dispute(&self, ask: &AnswerDispute) -> Result<DisputeAnswered, VaultFailure> {
+        self.post(None, PATH_ANSWER, ask).await
     }
 
     /// A page of what a network has settled on a day.

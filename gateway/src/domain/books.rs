@@ -49,6 +49,10 @@ pub enum Movement {
     Deposit,
     /// A shopper brought money for a payment that can't take it.
     Unapplied,
+    /// A cardholder's issuer took money back.
+    Dispute,
+    /// A dispute was won.
+    DisputeReversal,
 }
 
 /// Over which network.
@@ -96,6 +100,8 @@ impl Movement {
             Self::Refund => "refund",
             Self::Deposit => "deposit",
             Self::Unapplied => "unapplied",
+            Self::Dispute => "dispute",
+            Self::DisputeReversal => "dispute_reversal",
         }
     }
 
@@ -103,19 +109,19 @@ impl Movement {
     /// beginning of the second day after it in UTC; what goes out at once.
     pub fn available_at(self, at: OffsetDateTime) -> OffsetDateTime {
         match self {
-            Self::Capture | Self::Deposit => {
+            Self::Capture | Self::Deposit | Self::DisputeReversal => {
                 let day = at.to_offset(UtcOffset::UTC).date();
                 day.saturating_add(NETWORKS_PAY_AFTER).midnight().assume_utc()
             }
-            Self::Refund | Self::Unapplied => at,
+            Self::Refund | Self::Unapplied | Self::Dispute => at,
         }
     }
 
     /// The account that is debited and the one that is credited.
     pub const fn accounts(self, network: Network) -> (Account, Account) {
         match self {
-            Self::Capture | Self::Deposit => (network.receivable(), Account::MerchantPayable),
-            Self::Refund => (Account::MerchantPayable, network.receivable()),
+            Self::Capture | Self::Deposit | Self::DisputeReversal => (network.receivable(), Account::MerchantPayable),
+            Self::Refund | Self::Dispute => (Account::MerchantPayable, network.receivable()),
             Self::Unapplied => (network.receivable(), Account::UnappliedDeposits),
         }
     }
@@ -144,6 +150,8 @@ mod tests {
             let (debit, credit) = Movement::Capture.accounts(network);
             assert_eq!(Movement::Refund.accounts(network), (credit, debit));
             assert_eq!(Movement::Deposit.accounts(network), (debit, credit));
+            assert_eq!(Movement::Dispute.accounts(network), (credit, debit));
+            assert_eq!(Movement::DisputeReversal.accounts(network), (debit, credit));
             assert_eq!(Movement::Unapplied.accounts(network), (debit, Account::UnappliedDeposits));
             assert_ne!(debit, credit);
         }

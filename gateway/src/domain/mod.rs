@@ -4,6 +4,7 @@ pub mod books;
 pub mod calendar;
 pub mod checkout;
 pub mod deposit;
+pub mod dispute;
 pub mod invoice;
 pub mod mask;
 pub mod payment_intent;

@@ -240,7 +240,7 @@ pub fn charge(tenant: Tenant, row: &Row, method: Option<&Method>) -> Charge {
         currency: row.currency.clone(),
         customer: row.customer.map(Expandable::from),
         description: row.description.clone(),
-        disputed: false,
+        disputed: row.disputed,
         failure_code: failure.map(Code::as_str),
         failure_message: failure.map(Code::message),
         fraud_details: Map::new(),

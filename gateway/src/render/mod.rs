@@ -5,6 +5,7 @@ pub mod card;
 pub mod charge;
 pub mod checkout_session;
 pub mod customer;
+pub mod dispute;
 pub mod event;
 pub mod invoice;
 pub mod payment_intent;

@@ -5,6 +5,7 @@ pub mod charges;
 pub mod checkout;
 pub mod control;
 pub mod customers;
+pub mod disputes;
 pub mod events;
 pub mod invoices;
 pub mod networks;
@@ -45,6 +46,7 @@ pub fn api() -> Routes {
         .and(charges::routes())
         .and(refunds::routes())
         .and(balance::routes())
+        .and(disputes::routes())
         .and(events::routes())
         .and(webhook_endpoints::routes())
         .and(request_logs::routes())

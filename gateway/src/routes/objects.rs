@@ -9,8 +9,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::routes::checkout::sessions;
 use crate::routes::test_helpers::test_clocks;
 use crate::routes::{
-    balance, charges, customers, events, invoices, payment_intents, payment_methods, prices, products, refunds,
-    setup_intents, subscriptions, webhook_endpoints,
+    balance, charges, customers, disputes, events, invoices, payment_intents, payment_methods, prices, products,
+    refunds, setup_intents, subscriptions, webhook_endpoints,
 };
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
@@ -32,6 +32,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         "re" => Resource::Refunds,
         "sub" => Resource::Subscriptions,
         "txn" => Resource::BalanceTransactions,
+        "dp" => Resource::Disputes,
         "seti" => Resource::SetupIntents,
         "evt" => Resource::Events,
         "we" => Resource::WebhookEndpoints,
@@ -50,6 +51,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::Invoices => json(invoices::by_id(context, id).await?)?,
         Resource::Subscriptions => json(subscriptions::by_id(context, id).await?)?,
         Resource::TestHelpers => json(test_clocks::by_id(context, id).await?)?,
+        Resource::Disputes => json(disputes::by_id(context, id).await?)?,
         Resource::BalanceTransactions => json(balance::by_id(context, id).await?)?,
         Resource::Refunds => json(refunds::by_id(context, id).await?)?,
         Resource::Events => json(events::by_id(context, id).await?)?,

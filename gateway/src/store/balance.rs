@@ -116,6 +116,25 @@ pub(crate) async fn list(
     Ok(page.close(rows.into_iter().map(BalanceTransaction::from).collect()))
 }
 
+/// What a dispute did to the balance, oldest first: two movements at the most.
+pub(crate) async fn of_source(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    source: [u8; 16],
+) -> sqlx::Result<Vec<BalanceTransaction>> {
+    let rows = select!(
+        "/* gateway balance::of_source */ ",
+        "WHERE merchant_id = $1 AND source_id = $2 AND livemode = $3 AND 'merchant_payable' IN (debit_account, credit_account)
+         ORDER BY created_at, kind LIMIT 10",
+        tenant.id(),
+        uuid(&source),
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(BalanceTransaction::from).collect())
+}
+
 /// Where this one stands in lists.
 pub fn cursor(transaction: &BalanceTransaction) -> Cursor {
     (transaction.created_at, uuid(transaction.id.as_bytes()))

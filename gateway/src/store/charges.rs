@@ -32,6 +32,8 @@ pub struct Charge {
     pub refunded_minor: i64,
     /// Whether it was taken.
     pub captured: bool,
+    /// Whether the cardholder disputes it, or did.
+    pub disputed: bool,
     /// The card, or who paid without one.
     pub method: MethodRef,
     /// Where a deposit was made.
@@ -67,6 +69,7 @@ struct Row {
     amount_released_minor: i64,
     amount_refunded_minor: i64,
     captured: bool,
+    disputed: bool,
     card_record: Option<Uuid>,
     payer_id: Option<Uuid>,
     deposit_place: Option<String>,
@@ -96,6 +99,7 @@ impl TryFrom<Row> for Charge {
             released_minor: row.amount_released_minor,
             refunded_minor: row.amount_refunded_minor,
             captured: row.captured,
+            disputed: row.disputed,
             method: MethodRef::of_columns(row.card_record, row.payer_id)
                 .ok_or_else(|| sqlx::Error::Decode("method".into()))?,
             place: row.deposit_place,
@@ -121,8 +125,8 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, payment_intent_id, attempt_id, status, amount_minor, currency, amount_captured_minor,
-                amount_released_minor, amount_refunded_minor, captured, card_record, payer_id, deposit_place, customer_id, approval_code,
-                response_code, decline_code, cvc_check, description, metadata, created_at,
+                amount_released_minor, amount_refunded_minor, captured, disputed, card_record, payer_id, deposit_place,
+                customer_id, approval_code, response_code, decline_code, cvc_check, description, metadata, created_at,
                 (SELECT jsonb_build_object('result', proof.result, 'flow', proof.flow, 'eci', proof.eci,
                     'transaction_id', proof.transaction_id)
                  FROM attempts JOIN authentications AS proof
@@ -184,6 +188,18 @@ pub(crate) async fn mark_captured(
         tenant.id(),
         uuid(id.as_bytes()),
         captured_minor,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The cardholder disputes it.
+pub(crate) async fn mark_disputed(conn: Conn<'_>, tenant: Tenant, id: ChargeId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway charges::mark_disputed */ UPDATE charges SET disputed = TRUE WHERE merchant_id = $1 AND id = $2",
+        tenant.id(),
+        uuid(id.as_bytes()),
     )
     .execute(conn)
     .await?;

@@ -14,6 +14,7 @@ pub mod control;
 pub mod customers;
 pub mod db;
 pub mod deposits;
+pub mod disputes;
 pub mod events;
 pub mod idempotency;
 pub mod invoice_lines;

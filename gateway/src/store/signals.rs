@@ -167,6 +167,12 @@ pub(crate) async fn find_owner(pool: &PgPool, prefix: &str, id: [u8; 16]) -> sql
             pool,
             id
         ),
+        "dp" => owner!(
+            "/* gateway signals::find_owner */ ",
+            "disputes AS o WHERE o.merchant_id = merchants.id AND o.id",
+            pool,
+            id
+        ),
         "card" => owner!(
             "/* gateway signals::find_owner */ ",
             "cards AS o WHERE o.merchant_id = merchants.id AND o.record",

@@ -6,14 +6,15 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use kura_platform::clock;
 use kura_platform::standard_webhooks::{ID, SIGNATURE, TIMESTAMP};
-use kura_wire::notice::{Network, Notice};
+use kura_wire::notice::{DisputeNotice, Network, Notice};
 
 use crate::app::App;
 use crate::codes::Code;
 use crate::deposits::{self, Heard};
+use crate::disputes;
 use crate::error::{ApiError, ApiResult};
 use crate::events::Cause;
-use crate::store::attempts::{self, Kind};
+use crate::store::attempts::{self, Attempt, Kind, State as AttemptState};
 
 /// Takes it. 204 when it is written down, now or before; the network sends it again until then.
 pub async fn run(
@@ -25,6 +26,9 @@ pub async fn run(
     let network = Network::ALL.into_iter().find(|known| known.as_str() == network);
     let network = network.ok_or_else(|| ApiError::new(Code::UrlUnknown))?;
     verify(&app, network, &headers, &body)?;
+    if network == Network::Card {
+        return of_dispute(&app, &body).await;
+    }
     let notice: Notice =
         serde_json::from_slice(&body).map_err(|_| ApiError::invalid("body", "a notice of this network"))?;
     if Network::from(notice.method) != network {
@@ -40,6 +44,23 @@ pub async fn run(
     let attempt = attempts::find(&mut *app.db.of(tenant).await?, tenant, id).await?;
     let attempt = attempt.filter(|attempt| attempt.kind == Kind::Deposit).ok_or_else(unknown)?;
     deposits::settle(&app, &Cause::ours(tenant), &attempt, &Heard::Notice(notice)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The card network tells of disputes.
+async fn of_dispute(app: &App, body: &[u8]) -> ApiResult<StatusCode> {
+    let notice: DisputeNotice =
+        serde_json::from_slice(body).map_err(|_| ApiError::invalid("body", "a notice of this network"))?;
+    let unknown = || ApiError::missing("payment of this reference", "network_reference");
+    let found = attempts::find_by_reference(app.db.work(), &notice.network_reference).await?;
+    let (tenant, id) = found.ok_or_else(|| {
+        tracing::error!("a dispute about nothing that is known here");
+        unknown()
+    })?;
+    let attempt = attempts::find(&mut *app.db.of(tenant).await?, tenant, id).await?;
+    let paid = |attempt: &Attempt| attempt.state == AttemptState::Approved && attempt.kind == Kind::Authorize;
+    let attempt = attempt.filter(paid).ok_or_else(unknown)?;
+    disputes::hear(app, tenant, &attempt, &notice).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

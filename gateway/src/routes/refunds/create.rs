@@ -18,6 +18,7 @@ use crate::render;
 use crate::routes::payment_intents::flow::{NextAttempt, next_attempt};
 use crate::store::attempts::{Attempt, Kind, State};
 use crate::store::charges::{self, Charge};
+use crate::store::disputes;
 use crate::store::payers;
 use crate::store::payment_intents::{self, Intent};
 use crate::store::refunds::{self, Refund};
@@ -140,6 +141,9 @@ async fn start(context: &Context, asked: &Asked, charge: &Charge) -> ApiResult<S
                 .ok_or_else(|| ApiError::internal("an attempt without its refund"));
         }
     };
+    if disputes::holds_back(&mut tx, tenant, charge.id).await? {
+        return Err(ApiError::new(Code::ChargeDisputed).on("charge"));
+    }
     let amount = asked.amount.unwrap_or_else(|| intent.progress.refundable().max(1));
     intent.progress = intent.progress.after(Event::Refund(amount)).map_err(refused)?;
 
