@@ -1,4 +1,4 @@
-//! Merchant API keys: `pk_test_…`, `sk_test_…`, `pk_live_…`, `sk_live_…`.
+//! Merchant API keys: `pk_test_…`, `sk_test_…`, `rk_test_…`, and the same with `live`.
 //!
 //! After the prefix stand 28 random letters of base62 (166 bits) and 6 letters of checksum (SHA-256 of all before it, cut to
 //! 32 bits), so that a secret scanner can tell a real key from a look-alike without asking us, and so that a mistyped key
@@ -22,20 +22,26 @@ pub enum KeyKind {
     Publishable,
     /// On the merchant's server: everything.
     Secret,
+    /// On the merchant's servers: what it was given the right to.
+    Restricted,
 }
 
 impl KeyKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Publishable, Self::Secret, Self::Restricted];
+
     /// The word in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Publishable => "publishable",
             Self::Secret => "secret",
+            Self::Restricted => "restricted",
         }
     }
 
     /// Reads that word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Publishable, Self::Secret].into_iter().find(|kind| kind.as_str() == word)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
@@ -86,7 +92,7 @@ impl ApiKey {
 
     /// Reads a key, checksum and all. `None` for whatever is not one.
     pub fn parse(text: &str) -> Option<Self> {
-        let (kind, livemode, body) = [KeyKind::Publishable, KeyKind::Secret]
+        let (kind, livemode, body) = KeyKind::ALL
             .into_iter()
             .flat_map(|kind| [(kind, false), (kind, true)])
             .find_map(|(kind, live)| text.strip_prefix(prefix(kind, live)).map(|body| (kind, live, body)))?;
@@ -98,7 +104,7 @@ impl ApiKey {
         (checksum(covered) == tail).then(|| Self { kind, livemode, text: Zeroizing::new(text.to_owned()) })
     }
 
-    /// Publishable or secret.
+    /// Which it is.
     pub fn kind(&self) -> KeyKind {
         self.kind
     }
@@ -119,7 +125,7 @@ impl ApiKey {
         format!("{}...{tail}", prefix(self.kind, self.livemode))
     }
 
-    /// The text of a publishable key, which is public. `None` for a secret one.
+    /// The text of a publishable key, which is public. `None` for any other.
     pub fn publishable_text(&self) -> Option<&str> {
         (self.kind == KeyKind::Publishable).then_some(self.text.as_str())
     }
@@ -132,7 +138,7 @@ impl ApiKey {
 
 /// The known prefix that the text begins with, for error messages: the most that is ever echoed of a wrong key.
 pub fn shown_prefix(text: &str) -> &'static str {
-    ["pk_test_", "sk_test_", "pk_live_", "sk_live_"]
+    ["pk_test_", "sk_test_", "rk_test_", "pk_live_", "sk_live_", "rk_live_"]
         .into_iter()
         .find(|prefix| text.starts_with(prefix))
         .unwrap_or_default()
@@ -144,6 +150,8 @@ const fn prefix(kind: KeyKind, livemode: bool) -> &'static str {
         (KeyKind::Publishable, true) => "pk_live_",
         (KeyKind::Secret, false) => "sk_test_",
         (KeyKind::Secret, true) => "sk_live_",
+        (KeyKind::Restricted, false) => "rk_test_",
+        (KeyKind::Restricted, true) => "rk_live_",
     }
 }
 
@@ -171,7 +179,7 @@ mod tests {
     /// Every kind survives its own text.
     #[test]
     fn drawn_keys_are_read_back() {
-        for kind in [KeyKind::Publishable, KeyKind::Secret] {
+        for kind in KeyKind::ALL {
             for livemode in [false, true] {
                 let key = ApiKey::draw(kind, livemode);
                 let read = ApiKey::parse(key.reveal_to_its_maker()).unwrap();

@@ -1,26 +1,48 @@
 //! The process's shared state, and the two routers that are built over it.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use kura_platform::health::Health;
+use kura_platform::standard_webhooks::{Secret, SignatureError};
 use kura_platform::tls::TlsError;
 use kura_wire::ids::RequestId;
+use kura_wire::notice::Network;
 use serde_json::Value;
+use thiserror::Error;
 use url::Url;
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::edge::auth::KeyCache;
 use crate::edge::limits::Limits;
+use crate::edge::request_log::RequestLogs;
 use crate::error::ApiError;
+use crate::keys::KeyUses;
 use crate::routes;
 use crate::routes::checkout::sealing_keys::SealingKeyCaches;
+use crate::routes::events::stream::Streams;
 use crate::secret::Secrets;
+use crate::signals::Signals;
 use crate::store::db::Db;
 use crate::vault_client::VaultClient;
+use crate::webhooks::address::Reach;
+use crate::webhooks::resolver;
+use crate::webhooks::sender::Sender;
+
+/// Why the process can't start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A network's secret.
+    #[error(transparent)]
+    Secret(#[from] SignatureError),
+}
 
 /// Shared by every request.
 #[derive(Clone)]
@@ -42,8 +64,16 @@ pub struct Inner {
     pub vault: VaultClient,
     /// Derived keys.
     pub secrets: Secrets,
+    /// With what networks sign.
+    pub notice_secrets: BTreeMap<Network, Secret>,
+    /// Proxies of our own before us.
+    pub trusted_proxies: u8,
     /// API keys seen within the last second.
     pub keys: KeyCache,
+    /// When they were last used.
+    pub key_uses: KeyUses,
+    /// What is to be looked at by people.
+    pub signals: Signals,
     /// The vault's sealing keys, for some seconds.
     pub sealing_keys: SealingKeyCaches,
     /// Rate limits and the limit on requests at once.
@@ -54,6 +84,12 @@ pub struct Inner {
     pub recover_after: Duration,
     /// What the control plane says of us.
     pub health: Health,
+    /// What merchants asked, on its way to their logs.
+    pub request_logs: RequestLogs,
+    /// Streams of events that are open.
+    pub streams: Streams,
+    /// The way to merchants' servers.
+    pub webhooks: Sender,
 }
 
 impl Deref for App {
@@ -68,8 +104,8 @@ impl App {
     /// Puts the state together.
     ///
     /// # Errors
-    /// [`TlsError`] when the certificates can't be used.
-    pub fn new(config: &Config, db: Db, secrets: Secrets, health: Health) -> Result<Self, TlsError> {
+    /// [`StartError`] for certificates and secrets that can't be used.
+    pub fn new(config: &Config, db: Db, secrets: Secrets, health: Health) -> Result<Self, StartError> {
         let timeout = Duration::from_millis(config.vault.timeout_ms);
         Ok(Self(Arc::new(Inner {
             public_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
@@ -79,13 +115,34 @@ impl App {
             db,
             vault: VaultClient::new(&config.tls, &config.vault.nodes, timeout)?,
             secrets,
+            notice_secrets: config
+                .notice_secrets
+                .iter()
+                .map(|(network, path)| Ok((*network, Secret::read(path)?)))
+                .collect::<Result<_, SignatureError>>()?,
+            trusted_proxies: config.trusted_proxies,
             keys: KeyCache::default(),
+            key_uses: KeyUses::default(),
+            signals: Signals::default(),
             sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&config.rate_limits),
             instance: Uuid::from_bytes(kura_platform::random::time_ordered()),
             recover_after: Duration::from_millis(config.recovery.after_ms),
             health,
+            request_logs: RequestLogs::default(),
+            streams: Streams::default(),
+            webhooks: Sender::new(
+                if config.webhooks.development { Reach::Loopback } else { Reach::Public },
+                resolver::system(),
+                config.webhooks.ca.as_deref(),
+                Duration::from_millis(config.webhooks.timeout_ms),
+            )?,
         })))
+    }
+
+    /// Whether this is a development mode in which webhooks may go to the machine itself.
+    pub fn webhooks_reach_loopback(&self) -> bool {
+        self.webhooks.reach() == Reach::Loopback
     }
 
     /// Where an error code is explained.
@@ -93,10 +150,12 @@ impl App {
         format!("{}{}", self.public_url, routes::pages::ERRORS_PATH)
     }
 
-    /// An error's envelope, with the address at which the request's own log can be read.
-    pub fn error_body(&self, error: &ApiError, request: RequestId) -> Value {
+    /// An error's envelope, with the address at which the request's own log can be read, if it is on record.
+    pub fn error_body(&self, error: &ApiError, request: Option<RequestId>) -> Value {
         let mut body = error.body(&self.docs_url());
-        if let Some(fields) = body.get_mut("error").and_then(Value::as_object_mut) {
+        if let Some(request) = request
+            && let Some(fields) = body.get_mut("error").and_then(Value::as_object_mut)
+        {
             fields.insert("request_log_url".into(), format!("{}/v1/request_logs/{request}", self.public_url).into());
         }
         body
@@ -146,12 +205,19 @@ pub(crate) mod tests {
             db: Db::unreachable(),
             vault: VaultClient::unreachable(),
             secrets: crate::secret::for_tests(),
+            notice_secrets: BTreeMap::new(),
+            trusted_proxies: 0,
             keys: KeyCache::default(),
+            key_uses: KeyUses::default(),
+            signals: Signals::default(),
             sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&limits),
             instance: Uuid::from_bytes([1; 16]),
             recover_after: Duration::from_secs(5),
             health: Health::starting(),
+            request_logs: RequestLogs::default(),
+            streams: Streams::default(),
+            webhooks: Sender::new(Reach::Public, resolver::system(), None, Duration::from_secs(1)).unwrap(),
         }))
     }
 }

@@ -80,6 +80,15 @@ codes! {
     ApiKeyInvalid "api_key_invalid" Authentication 401
         "Invalid API key provided."
         "Copy the key again, whole; keys end in a checksum, so a missing letter is always noticed. A revoked key stops working within a second.";
+    ApiKeyExpired "api_key_expired" Authentication 401
+        "The API key provided has expired or was revoked."
+        "Use the key that took its place.";
+    AddressNotAllowed "address_not_allowed" Authentication 403
+        "This API key can't be used from this address."
+        "Add the address to those that the key allows, or send from one of them.";
+    MorePermissionsRequired "more_permissions_required" Authentication 403
+        "The restricted key does not have the right that this request needs."
+        "Give the key the right that the message names, or use another key.";
     SecretKeyRequired "secret_key_required" Authentication 403
         "This API call cannot be made with a publishable API key. Use a secret API key, on your server."
         "Publishable keys can only make tokens.";
@@ -191,6 +200,9 @@ codes! {
     SealedBoxExpired "sealed_box_expired" InvalidRequest 400
         "The sealed box is too old, or comes from a clock that is ahead."
         "Seal the card again, and check the device's clock.";
+    WebhookEndpointsTooMany "webhook_endpoints_too_many" InvalidRequest 400
+        "There are 16 webhook endpoints already, which is as many as there can be."
+        "Delete one, or let one endpoint take more kinds of events.";
     CardDeclined "card_declined" Card 402
         "Your card was declined."
         "See `decline_code`. Ask the shopper for another card.";
@@ -224,6 +236,9 @@ codes! {
     AuthenticationFailed "payment_intent_authentication_failure" Card 402
         "The payment was not authenticated by the card's issuer. Nothing was charged."
         "Ask the shopper to try again, or for another card.";
+    NoticeUnverified "notice_signature_invalid" Authentication 401
+        "The notice is not signed by the network, or not of now."
+        "For payment networks: sign as Standard Webhooks has it, with the secret that was agreed, and send within five minutes.";
     AttemptExpired "payment_intent_payment_attempt_expired" InvalidRequest 400
         "The time to pay is over. Nothing was charged."
         "Confirm the payment again, with a payment method; the shopper gets new numbers.";
@@ -251,17 +266,20 @@ codes! {
     VaultUnavailable "vault_unavailable" Api 503
         "Card processing is not available at the moment. Nothing was charged."
         "Try again with the same Idempotency-Key.";
+    Interrupted "interrupted" Api 503
+        "The request was interrupted. Whether it was done is not known yet."
+        "Try again with the same Idempotency-Key: the request carries on where it stopped, and never pays twice.";
     InternalError "internal_error" Api 500
         "Something went wrong on our side."
-        "Try again with the same Idempotency-Key: the request carries on where it stopped, and never pays twice. Quote the Request-Id if you write to us.";
+        "The same Idempotency-Key gets this same answer. Look whether the object is there before you ask with a new key. Quote the Request-Id if you write to us.";
 }
 
 impl Code {
     /// Whether trying again can help; `None` leaves it to the client's own rule.
     pub const fn should_retry(self) -> Option<bool> {
         match self {
-            Self::IdempotencyKeyInUse | Self::VaultUnavailable | Self::Overloaded | Self::InternalError => Some(true),
-            Self::IdempotencyKeyReused | Self::RawCardDataRefused => Some(false),
+            Self::IdempotencyKeyInUse | Self::VaultUnavailable | Self::Overloaded | Self::Interrupted => Some(true),
+            Self::IdempotencyKeyReused | Self::RawCardDataRefused | Self::InternalError => Some(false),
             _ => None,
         }
     }
@@ -280,9 +298,10 @@ impl Code {
         )
     }
 
-    /// The request may be run again under the same seed; its answer must not be kept.
+    /// The request may be run again under the same seed, and goes on where it stopped; its answer must not be kept. All other
+    /// answers are, a 500 too: what failed by a fault of ours would fail again.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Overloaded | Self::VaultUnavailable | Self::InternalError | Self::RateLimit)
+        matches!(self, Self::Overloaded | Self::VaultUnavailable | Self::Interrupted | Self::RateLimit)
     }
 
     /// The code for a network's or a card's refusal, as merchants know it from Stripe.

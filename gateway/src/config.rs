@@ -1,5 +1,6 @@
 //! The configuration file of the gateway: `gateway.toml`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use kura_platform::database::DatabaseConfig;
 use kura_platform::tls::TlsConfig;
 use kura_wire::ids::NodeId;
+use kura_wire::notice::Network;
 use serde::Deserialize;
 use url::Url;
 
@@ -18,6 +20,10 @@ pub struct Config {
     pub environment: Environment,
     /// Where merchants and shoppers connect.
     pub public_listener: SocketAddr,
+    /// How many proxies of our own stand before it, each of which appends the address that it was reached from to
+    /// `X-Forwarded-For`. Without any, that header is nobody's word.
+    #[serde(default)]
+    pub trusted_proxies: u8,
     /// How they name it, such as `https://api.example`. Its origin is the one that the card fields live on.
     pub public_url: Url,
     /// Where the console connects, over mutual TLS.
@@ -36,8 +42,65 @@ pub struct Config {
     pub vault: VaultConfig,
     /// How much one address and one key may ask.
     pub rate_limits: RateLimits,
+    /// With what each payment network signs its notices: a file with `whsec_…` by the network's word. A network that is not
+    /// here is not listened to.
+    #[serde(default)]
+    pub notice_secrets: BTreeMap<Network, PathBuf>,
     /// The worker that settles attempts whose end is not known.
     pub recovery: RecoveryConfig,
+    /// Telling merchants' servers of events.
+    #[serde(default)]
+    pub webhooks: WebhooksConfig,
+}
+
+impl Config {
+    /// What can't be meant.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.webhooks.development && self.environment == Environment::Production {
+            return Err("webhooks.development = true is for environment = \"development\" alone");
+        }
+        Ok(())
+    }
+}
+
+/// How webhooks are sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhooksConfig {
+    /// Endpoints may be on this machine, over http: for development alone. Said aloud wherever it matters.
+    pub development: bool,
+    /// PEM: authorities to be trusted besides the public ones.
+    pub ca: Option<PathBuf>,
+    /// Pause between two looks at the queue.
+    pub every_ms: u64,
+    /// How long an endpoint may take.
+    pub timeout_ms: u64,
+    /// Deliveries of one endpoint at once.
+    pub at_once_per_endpoint: NonZeroU32,
+    /// Deliveries at once.
+    pub at_once: NonZeroU32,
+    /// Before the second attempt; each pause is twice as long as the one before, up to six hours.
+    pub first_pause_ms: u32,
+    /// How long a delivery is tried, and how long an endpoint may do nothing but fail.
+    pub give_up_after_ms: u64,
+}
+
+impl Default for WebhooksConfig {
+    fn default() -> Self {
+        Self {
+            development: false,
+            ca: None,
+            every_ms: 500,
+            timeout_ms: 10_000,
+            at_once_per_endpoint: NonZeroU32::MIN.saturating_add(7),
+            at_once: NonZeroU32::MIN.saturating_add(127),
+            first_pause_ms: 10_000,
+            give_up_after_ms: 3 * 24 * 60 * 60 * 1000,
+        }
+    }
 }
 
 /// Where a process runs.

@@ -171,8 +171,24 @@ impl From<sqlx::Error> for ApiError {
                 tracing::warn!("no database connection in time");
                 Self::new(Code::Overloaded).retry_after(1)
             }
+            error if is_outage(&error) => {
+                tracing::error!(%error, "the database went away");
+                Self::new(Code::Interrupted).retry_after(1)
+            }
             error => Self::internal(error),
         }
+    }
+}
+
+/// The connection broke, or the server is going or coming: nothing is wrong with what was asked, and whether it was done is open.
+fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+        // Class 08, connection exceptions; class 57, operator intervention; class 53, out of something.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["08", "57", "53"].iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
     }
 }
 

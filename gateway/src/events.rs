@@ -86,6 +86,7 @@ kinds! {
     TestClockDeleted "test_helpers.test_clock.deleted";
     TestClockInternalFailure "test_helpers.test_clock.internal_failure";
     TestClockReady "test_helpers.test_clock.ready";
+    WebhookEndpointDisabled "webhook_endpoint.disabled";
 }
 
 impl Kind {
@@ -175,6 +176,7 @@ pub async fn tell(
             request: cause.request,
             idempotency_key: cause.idempotency_key.clone(),
             created_at: at,
+            pending: 0,
         })
         .collect();
     if !events.is_empty() {

@@ -1,15 +1,17 @@
-//! `kura-gateway --config FILE serve | migrate | add-merchant`.
+//! `kura-gateway --config FILE serve | migrate | add-merchant | add-key | …`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use kura_gateway::app::App;
+use kura_gateway::commands::KeyCommand;
 use kura_gateway::config::Config;
+use kura_gateway::edge::request_log;
 use kura_gateway::secret::Secrets;
 use kura_gateway::store::MIGRATIONS;
 use kura_gateway::store::db::Db;
-use kura_gateway::{billing, merchants, recovery};
+use kura_gateway::{billing, keys, merchants, recovery, signals, webhooks};
 use kura_platform::database::DatabaseConfig;
 use kura_platform::health::Health;
 use kura_platform::{config, harden, serve, telemetry};
@@ -52,6 +54,8 @@ enum Command {
         #[arg(long)]
         require_cvc: bool,
     },
+    #[command(flatten)]
+    Key(KeyCommand),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +73,7 @@ fn try_main() -> Result<(), Failure> {
     let cli = Cli::parse();
     telemetry::init("gateway");
     let config: Config = config::load(&cli.config)?;
+    config.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
@@ -77,6 +82,7 @@ fn try_main() -> Result<(), Failure> {
             Command::AddMerchant { name, origins, require_cvc } => {
                 add_merchant(config, &name, &origins, require_cvc).await
             }
+            Command::Key(command) => about_key(config, command).await,
         }
     })
 }
@@ -104,6 +110,13 @@ async fn run(config: Config) -> Result<(), Failure> {
         workers.spawn(billing::worker::run(app.clone(), config.recovery.clone(), what));
     }
     workers.spawn(recovery::tidy(app.clone()));
+    workers.spawn(request_log::run(app.clone()));
+    workers.spawn(webhooks::worker::run(app.clone(), config.webhooks.clone()));
+    if app.webhooks_reach_loopback() {
+        tracing::warn!("DEVELOPMENT MODE: webhooks may go to this machine itself, over http (webhooks.development)");
+    }
+    workers.spawn(keys::write_uses(app.clone()));
+    workers.spawn(signals::run(app.clone()));
     health.set_ready(true);
     tracing::info!(public = %config.public_listener, control = %config.control_plane, "ready");
     let serving = async {
@@ -140,5 +153,13 @@ async fn add_merchant(config: Config, name: &str, origins: &[String], requires_c
     let db = Db::connect(&config.database, &config.work_database).await?;
     let made = merchants::add(db.work(), &secrets, name, origins, requires_cvc).await?;
     println!("{}", serde_json::to_string(&made)?);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout)] // This command's answer.
+async fn about_key(config: Config, command: KeyCommand) -> Result<(), Failure> {
+    let secrets = Secrets::read(&config.secret_file)?;
+    let db = Db::connect(&config.database, &config.work_database).await?;
+    println!("{}", command.run(db.work(), &secrets).await?);
     Ok(())
 }

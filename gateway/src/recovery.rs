@@ -19,8 +19,12 @@ use crate::error::ApiResult;
 use crate::events::{self, Cause};
 use crate::money_path::{self, Ending, given_back, settle, tell_processing};
 use crate::routes::setup_intents::flow;
+use crate::signals;
 use crate::store::attempts::{self, Claimed, Kind, State};
-use crate::store::{Tenant, authentications, cards, events as event_rows, idempotency, setup_intents};
+use crate::store::{
+    Tenant, authentications, cards, events as event_rows, idempotency, request_logs, setup_intents,
+    signals as signal_rows, webhook_deliveries,
+};
 use crate::three_d_secure;
 
 /// Attempts that one look takes on.
@@ -28,6 +32,8 @@ const BATCH: i64 = 16;
 /// The longest pause between two questions about one attempt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const TIDY_EVERY: Duration = Duration::from_secs(30);
+/// Statements in a row that forget requests.
+const MAX_FORGETTING: u32 = 40;
 
 /// Settles attempts, for as long as the process runs.
 pub async fn run(app: App, config: RecoveryConfig) {
@@ -164,7 +170,26 @@ pub async fn tidy(app: App) {
         app.limits.forget_idle();
         let work = app.db.work();
         say("idempotency rows", idempotency::forget_older(work, clock::now() - KEPT_FOR).await);
+        say("signals", signal_rows::forget_older(work, clock::now() - signals::KEPT_FOR).await);
         say("events", event_rows::forget_older(work, events::kept_since()).await);
+        say("webhooks' deliveries", webhook_deliveries::forget_older(work, events::kept_since()).await);
+        forget_requests(work).await;
+        match webhook_deliveries::end_unwanted(work).await {
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "webhooks that nobody wants are not ended"),
+        }
+    }
+}
+
+/// There is one row for each request, so there may be more to forget than one statement should.
+async fn forget_requests(work: &sqlx::PgPool) {
+    for _ in 0..MAX_FORGETTING {
+        let forgotten = request_logs::forget_older(work, events::kept_since()).await;
+        let more = matches!(forgotten, Ok(rows) if rows > 0);
+        say("requests' logs", forgotten);
+        if !more {
+            return;
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::hmac;
 use data_encoding::BASE64URL_NOPAD;
+use kura_platform::sealing::SealingKey;
 use kura_wire::sealed_box::length_prefixed;
 use zeroize::Zeroizing;
 
@@ -46,6 +47,10 @@ pub struct Secrets {
     pub idempotency: PurposeKey,
     /// Derives the ids that a request makes from its seed.
     pub ids: PurposeKey,
+    /// Seals the signing secrets of webhook endpoints.
+    pub webhooks: SealingKey,
+    /// Seals the answers that are kept for repeated requests: some hold a secret that is shown this once.
+    pub answers: SealingKey,
 }
 
 impl Secrets {
@@ -76,6 +81,8 @@ impl Secrets {
             api_keys: key(b"kura gateway api keys v1")?,
             idempotency: key(b"kura gateway idempotency v1")?,
             ids: key(b"kura gateway ids v1")?,
+            webhooks: derive_sealing_key(secret, b"kura gateway webhook secrets v1")?,
+            answers: derive_sealing_key(secret, b"kura gateway kept answers v1")?,
         })
     }
 }
@@ -89,13 +96,21 @@ impl KeyType for HashLen {
 }
 
 fn derive_key(secret: &[u8], purpose: &[u8]) -> Result<PurposeKey, SecretError> {
+    derive_bytes(secret, purpose).map(|bytes| PurposeKey(hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice())))
+}
+
+fn derive_sealing_key(secret: &[u8], purpose: &[u8]) -> Result<SealingKey, SecretError> {
+    derive_bytes(secret, purpose).and_then(|bytes| SealingKey::new(&bytes).map_err(|_| SecretError::Derivation))
+}
+
+fn derive_bytes(secret: &[u8], purpose: &[u8]) -> Result<Zeroizing<[u8; 32]>, SecretError> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     Salt::new(HKDF_SHA256, b"kura gateway")
         .extract(secret)
         .expand(&[purpose], HashLen)
         .and_then(|okm| okm.fill(bytes.as_mut_slice()))
         .map_err(|_| SecretError::Derivation)?;
-    Ok(PurposeKey(hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice())))
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// All heap that this process frees is wiped first: cards that are imported pass through buffers of libraries too.
 #[global_allocator]
@@ -18,6 +18,7 @@ mod bench;
 mod certificates;
 mod check;
 mod custodians;
+mod developer;
 mod fuzz;
 mod install;
 mod invite;
@@ -66,6 +67,8 @@ enum Command {
     ScaleLedger(ledger::scale::Arguments),
     /// Record what the services' SQL statements look like to the database, after a change to one (.sqlx/).
     Sql(sql::Arguments),
+    #[command(flatten)]
+    Developer(developer::Command),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
                 Command::Ledger(arguments) => ledger::run(arguments).await,
                 Command::ScaleLedger(arguments) => ledger::scale::run(arguments).await,
                 Command::Sql(arguments) => sql::run(arguments).await,
+                Command::Developer(command) => developer::run(command, Arguments::command()).await,
             }
         })
     });

@@ -64,6 +64,18 @@ pub(crate) enum KeyProvider {
     Shamir,
 }
 
+/// The networks whose notices the gateway takes.
+pub(crate) const NETWORKS: [&str; 4] = ["card", "konbini", "payeasy", "emoney"];
+
+/// What a network signs its notices with; the gateway knows it too.
+pub(crate) fn notice_secret(state: &State, network: &str) -> std::path::PathBuf {
+    state.path("notices").join(format!("{network}.secret"))
+}
+
+fn notice_secrets(state: &State) -> Value {
+    NETWORKS.iter().map(|network| ((*network).to_owned(), json!(notice_secret(state, network)))).collect()
+}
+
 /// `networks.toml`
 pub(crate) fn networks(state: &State, ports: &Ports) -> Value {
     json!({
@@ -75,6 +87,7 @@ pub(crate) fn networks(state: &State, ports: &Ports) -> Value {
         "journals": state.path("networks"),
         "tls": tls(&state.path("networks/tls")),
         "services_tls": tls(&state.path("networks/services-tls")),
+        "notices": { "gateway": format!("http://{}", local(ports.gateway)), "secrets": notice_secrets(state) },
     })
 }
 
@@ -143,7 +156,10 @@ pub(crate) fn gateway(state: &State, ports: &Ports, cluster: &Cluster, vault_ide
             "per_key_per_second": 100,
             "per_key_burst": 400,
         },
+        "notice_secrets": notice_secrets(state),
         "recovery": { "every_ms": 1000, "after_ms": 8000 },
+        // A merchant's server is on the same machine here.
+        "webhooks": { "development": true, "every_ms": 250 },
     })
 }
 

@@ -181,6 +181,17 @@ pub(crate) fn random_secret() -> String {
     BASE64URL_NOPAD.encode(&kura_platform::random::bytes::<32>())
 }
 
+/// Makes a secret for signing messages in this file (`whsec_…`), when there is none.
+///
+/// # Errors
+/// When it can't be read or written.
+pub(crate) fn signing_secret_in(path: &Path) -> Result<()> {
+    if read_if_there(path)?.is_some() {
+        return Ok(());
+    }
+    write_private(path, kura_platform::standard_webhooks::Secret::draw().as_bytes())
+}
+
 /// The secret in this file, made now when there is none.
 ///
 /// # Errors

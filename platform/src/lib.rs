@@ -12,11 +12,13 @@ pub mod harden;
 pub mod health;
 pub mod random;
 pub mod redact;
+pub mod sealing;
 pub mod serve;
 pub mod signature;
 pub mod standard_webhooks;
 pub mod telemetry;
 pub mod tls;
+pub mod webhook_signature;
 
 /// Waits for Ctrl-C or SIGTERM.
 ///

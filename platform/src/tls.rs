@@ -214,11 +214,77 @@ impl TlsConfig {
 /// # Errors
 /// [`TlsError`] when it can't be built.
 pub fn public_http_client(timeout: Duration) -> Result<reqwest::Client, TlsError> {
+    Ok(public_http_client_builder(timeout)?.build()?)
+}
+
+/// The same, which goes nowhere by itself.
+///
+/// # Errors
+/// [`TlsError`] when it can't be built.
+pub fn public_http_client_without_redirects(timeout: Duration) -> Result<reqwest::Client, TlsError> {
+    Ok(public_http_client_builder(timeout)?.redirect(reqwest::redirect::Policy::none()).build()?)
+}
+
+fn public_http_client_builder(timeout: Duration) -> Result<reqwest::ClientBuilder, TlsError> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(config).timeout(timeout).no_proxy().build()?)
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(config).timeout(timeout).no_proxy())
+}
+
+/// A client for programs of people outside the zones, on their own machines: it trusts the public authorities, follows nothing,
+/// and waits for the next byte no longer than this.
+///
+/// # Errors
+/// [`TlsError`] when it can't be built.
+pub fn outside_client(silence: Duration, user_agent: &'static str) -> Result<reqwest::Client, TlsError> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .read_timeout(silence)
+        .connect_timeout(Duration::from_secs(10))
+        .user_agent(user_agent)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .build()?)
+}
+
+/// A client for servers on the internet whose addresses strangers name: it connects to what `resolver` gives and nowhere else,
+/// through no proxy, follows nothing, repeats nothing, keeps no connection. It trusts the public authorities, and those of `ca`.
+///
+/// # Errors
+/// [`TlsError`] when the file can't be used, or the client can't be built.
+pub fn egress_client(
+    resolver: impl reqwest::dns::Resolve + 'static,
+    ca: Option<&Path>,
+    timeout: Duration,
+    user_agent: &'static str,
+) -> Result<reqwest::Client, TlsError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in ca.map(certificates).transpose()?.unwrap_or_default() {
+        roots.add(certificate)?;
+    }
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .dns_resolver(Arc::new(resolver))
+        .timeout(timeout)
+        .connect_timeout(timeout.min(Duration::from_secs(5)))
+        .user_agent(user_agent)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .pool_max_idle_per_host(0)
+        .build()?)
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -106,3 +106,16 @@ wrong = stripe.StripeClient("sk_test_wrong", base_addresses={"api": run["gateway
 error = raises(stripe.AuthenticationError, lambda: wrong.v1.payment_intents.list())
 check("a wrong key is an AuthenticationError", error is not None)
 check("every answer has its request id", (error.request_id or "").startswith("req_"))
+
+endpoint = v1.webhook_endpoints.create(
+    {"url": "https://shop.example/hooks", "enabled_events": ["charge.succeeded", "charge.refunded"], "metadata": {"a": "b"}}
+)
+check("a webhook endpoint is made, with its secret", endpoint.id.startswith("we_") and endpoint.secret.startswith("whsec_"))
+endpoint = v1.webhook_endpoints.update(endpoint.id, {"enabled_events": ["*"], "disabled": True})
+check("and changed, without it", endpoint.status == "disabled" and endpoint.enabled_events == ["*"] and getattr(endpoint, "secret", None) is None)
+check("and listed", endpoint.id in [one.id for one in v1.webhook_endpoints.list({"limit": 20}).auto_paging_iter()])
+check("and deleted", v1.webhook_endpoints.delete(endpoint.id).deleted)
+missing = raises(stripe.InvalidRequestError, lambda: v1.webhook_endpoints.retrieve(endpoint.id))
+check("and gone", missing is not None and missing.code == "resource_missing")
+log = client.raw_request("get", "/v1/request_logs/" + missing.request_id)
+check("whose log can be read", json.loads(log.data)["code"] == "resource_missing")

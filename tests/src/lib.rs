@@ -8,11 +8,13 @@
 pub mod fuzz;
 pub mod generated;
 pub mod held;
+pub mod issuer;
 pub mod key_material;
 pub mod ledger;
 pub mod linked;
 mod operator;
 pub mod planes;
+pub mod receiver;
 mod run;
 pub mod search;
 pub mod softhsm;
@@ -26,6 +28,7 @@ pub use vault_peer::VaultPeer;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The clone that is tested.
 pub fn workspace() -> PathBuf {
@@ -42,4 +45,16 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         builder.worker_threads(2).enable_all().build().expect("a runtime")
     });
     runtime.block_on(future)
+}
+
+/// Looks again and again until it is so.
+///
+/// # Panics
+/// After a minute.
+pub fn wait_until(what: &str, so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(30));
+    }
 }

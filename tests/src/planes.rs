@@ -1,11 +1,11 @@
-//! The vault's planes as an owned gateway and an operator see them: with the gateway's certificate asking anything for any
+//! The services' planes as an owned gateway and an operator see them: with the gateway's certificate asking anything for any
 //! merchant, and with the runner's own `kura vault`.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use kura_platform::tls::{TlsConfig, Vault};
+use kura_platform::tls::{Gateway, TlsConfig, Vault, Zone};
 use kura_platform::{clock, random};
 use kura_shopper::{TypedCard, checked_key, seal};
 use kura_wire::ids::{AttemptId, MerchantId, RequestId};
@@ -19,7 +19,7 @@ use crate::{Stack, block_on, workspace};
 const PK: &str = "pk_test_planes";
 const ORIGIN: &str = "https://shop.example";
 
-/// A client with a zone's certificate, for one of the vault's planes.
+/// A client with a zone's certificate, for one of the services' planes.
 #[derive(Debug, Clone)]
 pub struct Plane {
     client: reqwest::Client,
@@ -29,19 +29,24 @@ pub struct Plane {
 impl Plane {
     /// The data plane, with the gateway's certificate.
     pub fn data(stack: &Stack) -> Self {
-        Self::of(stack, "gateway", stack.run().vault_data_plane)
+        Self::of::<Vault>(stack, "gateway", stack.run().vault_data_plane)
     }
 
     /// The control plane, with the console's certificate.
     pub fn control(stack: &Stack) -> Self {
-        Self::of(stack, "admin", stack.run().control["vault"])
+        Self::of::<Vault>(stack, "admin", stack.run().control["vault"])
     }
 
-    fn of(stack: &Stack, service: &str, address: std::net::SocketAddr) -> Self {
+    /// The gateway's control plane, with the console's certificate.
+    pub fn gateway_control(stack: &Stack) -> Self {
+        Self::of::<Gateway>(stack, "admin", stack.run().control["gateway"])
+    }
+
+    fn of<Z: Zone>(stack: &Stack, service: &str, address: std::net::SocketAddr) -> Self {
         let file = |name: &str| stack.run().tls[service].join(name);
         let tls = TlsConfig { certificate: file("certificate.pem"), private_key: file("key.pem"), ca: file("ca.pem") };
-        let client = tls.http_client::<Vault>(address, Duration::from_secs(30)).expect("a client");
-        Self { client, base: TlsConfig::base_url::<Vault>(address) }
+        let client = tls.http_client::<Z>(address, Duration::from_secs(30)).expect("a client");
+        Self { client, base: TlsConfig::base_url::<Z>(address) }
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {

@@ -211,6 +211,14 @@ impl Stack {
         kura_platform::tls::public_http_client(ANSWER_WITHIN).expect("a client")
     }
 
+    /// The same, which goes nowhere by itself.
+    ///
+    /// # Panics
+    /// When TLS can't be set up.
+    pub fn http_without_redirects() -> reqwest::Client {
+        kura_platform::tls::public_http_client_without_redirects(ANSWER_WITHIN).expect("a client")
+    }
+
     /// `GET`, without a key.
     pub fn get(&self, url: &str) -> Answer {
         answer(Self::http().get(url))

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use kura_platform::random;
 use kura_platform::tls::{TlsConfig, Vault};
-use kura_wire::ids::{AttemptId, MerchantId, RequestId};
+use kura_wire::ids::{AttemptId, AuthenticationId, MerchantId, RequestId};
 use kura_wire::sealed_box::{SealingKey, SealingKeySet, SignedKeySet, Suite};
+use kura_wire::three_d_secure;
 use kura_wire::vault as wire;
 use serde_json::{Value, json};
 
@@ -44,6 +45,15 @@ impl VaultPeer {
         block_on(async {
             let answer = self.client.post(format!("{}{path}", self.base)).json(body).send().await.expect("an answer");
             (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+        })
+    }
+
+    /// The same; `None` when no whole answer came back, as when the node dies.
+    pub fn try_post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
+        block_on(async {
+            let answer = self.client.post(format!("{}{path}", self.base)).json(body).send().await.ok()?;
+            let status = answer.status().as_u16();
+            Some((status, answer.json().await.ok()?))
         })
     }
 
@@ -87,6 +97,54 @@ impl VaultPeer {
             &json!({ "context": self.context(), "attempt": attempt, "network_reference": reference, "token": token,
                      "money": { "amount_minor": 1500, "currency": "JPY" }, "capture": true }),
         )
+    }
+
+    /// A single-use token of a test card, whose code is held.
+    ///
+    /// # Panics
+    /// When the vault refuses.
+    pub fn single_use(&self, name: &str) -> Value {
+        let body = json!({ "context": self.context(), "name": name, "allows": "single" });
+        let (status, made) = self.post(wire::PATH_TEST_CARD, &body);
+        assert_eq!((status, &made["cvc_held"]), (200, &json!(true)), "{made}");
+        made["token"].clone()
+    }
+
+    /// Asks for 1,500 yen, with these fields besides; as a new attempt.
+    pub fn authorize_with(&self, token: &Value, more: &Value) -> (u16, Value) {
+        let (attempt, reference) = Self::attempt();
+        let mut body = json!({ "context": self.context(), "attempt": attempt, "network_reference": reference,
+                               "token": token, "money": { "amount_minor": 1500, "currency": "JPY" }, "capture": true });
+        for (name, value) in more.as_object().expect("fields") {
+            body[name] = value.clone();
+        }
+        self.post(wire::PATH_AUTHORIZE, &body)
+    }
+
+    /// Asks whether the card is good.
+    pub fn verify(&self, token: &Value, authentication: Option<AuthenticationId>) -> (u16, Value) {
+        let (attempt, reference) = Self::attempt();
+        self.post(
+            wire::PATH_VERIFY,
+            &json!({ "context": self.context(), "attempt": attempt, "network_reference": reference, "token": token,
+                     "authentication": authentication }),
+        )
+    }
+
+    /// Asks who uses the card, for 1,500 yen or for nothing.
+    pub fn authenticate(&self, token: &Value, id: AuthenticationId, pays: bool) -> (u16, Value) {
+        let money = pays.then(|| json!({ "amount_minor": 1500, "currency": "JPY" }));
+        self.post(
+            three_d_secure::PATH_AUTHENTICATE,
+            &json!({ "context": self.context(), "authentication": id, "token": token, "money": money,
+                     "preference": "none", "return_url": "http://localhost:9/3d_secure/return" }),
+        )
+    }
+
+    /// What became of that?
+    pub fn find_authentication(&self, id: AuthenticationId) -> (u16, Value) {
+        let body = json!({ "context": self.context(), "authentication": id });
+        self.post(three_d_secure::PATH_AUTHENTICATION, &body)
     }
 
     /// What became of an attempt?

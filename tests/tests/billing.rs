@@ -572,7 +572,9 @@ fn the_python_sdk_subscribes() {
     let stack = Stack::shared();
     let python = workspace().join(tool("KURA_PYTHON", ".kura/tools/venv/bin/python"));
     let mut command = std::process::Command::new(python);
-    command.arg(workspace().join("tests/sdk/stripe_python_billing.py")).env("KURA_RUN_JSON", stack.state().join("run.json"));
+    command
+        .arg(workspace().join("tests/sdk/stripe_python_billing.py"))
+        .env("KURA_RUN_JSON", stack.state().join("run.json"));
     let output = command.output().expect("python");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));

@@ -51,8 +51,7 @@ fn token(stack: &Stack, page: &str, number: &str) -> String {
     let gateway = &stack.run().gateway;
     let keys = stack.get(&format!("{gateway}/checkout/sealing_keys"));
     let keys = serde_json::from_str(&keys.text).unwrap();
-    let sealing: SealingKey =
-        kura_shopper::checked_key(&keys, &stack.run().vault_identity, Suite::X25519).unwrap();
+    let sealing: SealingKey = kura_shopper::checked_key(&keys, &stack.run().vault_identity, Suite::X25519).unwrap();
     let sealed = seal(&sealing, &TypedCard::new(number, "123"), key, gateway, clock::now_ms()).unwrap();
     let made = stack.post_json("/v1/tokens", key, &json!({ "card": { "sealed_box": sealed } }));
     assert_eq!(made.status, 200, "{}", made.text);

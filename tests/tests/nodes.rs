@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kura_platform::clock;
 use kura_shopper::{TypedCard, seal};
 use kura_tests::planes::kura_vault;
-use kura_tests::{Answer, Options, Stack, VaultPeer};
+use kura_tests::{Answer, Options, Stack, VaultPeer, wait_until};
 use kura_wire::ids::MerchantId;
 use kura_wire::sealed_box::{SealingKey, SealingKeySet, SignedKeySet, Suite};
 use serde_json::{Value, json};
@@ -111,14 +111,6 @@ fn our_books(stack: &Stack) -> BTreeMap<String, i64> {
 fn entries_of(stack: &Stack, reference: &str) -> Vec<Value> {
     let booked = stack.get(&format!("{}/acquirer/books?reference={reference}", stack.run().networks)).json();
     booked["entries"].as_array().expect("entries").clone()
-}
-
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !so() {
-        assert!(began.elapsed() < Duration::from_secs(30), "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// Shoppers are given both nodes' keys in turn, and each payment goes to the node that holds its security code, also after the

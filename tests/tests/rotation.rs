@@ -10,23 +10,13 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
 use kura_tests::key_material::open_all;
-use kura_tests::{Options, Stack, block_on, generated};
+use kura_tests::{Options, Stack, block_on, generated, wait_until};
 use kura_wire::ids::{CardToken, ImportId};
 use kura_wire::import::MAX_BATCH_ROWS;
 use serde_json::Value;
 
 const CARDS: u32 = 20_000;
 const BATCHES: u32 = CARDS / MAX_BATCH_ROWS;
-const WITHIN: Duration = Duration::from_secs(60);
-const TICK: Duration = Duration::from_millis(20);
-
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !so() {
-        assert!(began.elapsed() < WITHIN, "waited too long for {what}");
-        std::thread::sleep(TICK);
-    }
-}
 
 fn count(stack: &Stack, table: &str) -> u32 {
     stack.sql("vault", &format!("SELECT count(*) FROM {table}")).parse().unwrap()

@@ -4,7 +4,7 @@
 use kura_tests::Stack;
 
 /// Tables with rows of merchants, with a column that anybody may read.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 12] = [
     "idempotency_keys",
     "customers",
     "cards",
@@ -14,6 +14,9 @@ const TABLES: [&str; 9] = [
     "refunds",
     "transfers",
     "timeline",
+    "webhook_endpoints",
+    "webhook_deliveries",
+    "request_logs",
 ];
 
 fn random_key() -> String {
@@ -23,6 +26,9 @@ fn random_key() -> String {
 /// A payment with everything around it, so that every table has rows of one merchant; another merchant that has none.
 fn with_rows(stack: &Stack) -> (String, String) {
     let sk = &stack.run().keys.sk_test;
+    let hook = [("url", "https://shop.example/hooks"), ("enabled_events[]", "customer.created")];
+    let hook = stack.try_post("/v1/webhook_endpoints", sk, "of-rows", &hook).expect("an answer");
+    assert_eq!(hook.status, 200, "{}", hook.text);
     let customer = stack.post("/v1/customers", sk, &[("description", "of this test")]);
     assert_eq!(customer.status, 200, "{}", customer.text);
     let form = [("amount", "1500"), ("currency", "jpy"), ("payment_method", "pm_card_visa"), ("confirm", "true")];
@@ -99,6 +105,11 @@ fn the_role_that_crosses_merchants_can_do_little() {
         "SELECT metadata FROM payment_intents",
         "SELECT fingerprint FROM cards",
         "SELECT body FROM idempotency_keys",
+        "SELECT secret_sealed FROM webhook_endpoints",
+        "UPDATE webhook_endpoints SET url = 'https://thief.example/'",
+        "SELECT answer FROM webhook_deliveries",
+        "SELECT path FROM request_logs",
+        "UPDATE request_logs SET status = 200",
         "UPDATE payment_intents SET status = 'succeeded'",
         "UPDATE attempts SET state = 'approved'",
         "INSERT INTO transfers SELECT * FROM transfers",

@@ -2,24 +2,14 @@
 //! and the report says what is left.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kura_tests::held::{age, fresh_card, is_erased, store_customer, store_payer};
 use kura_tests::planes::{OwnedGateway, kura_vault, new_merchant};
-use kura_tests::{Options, Stack};
+use kura_tests::{Options, Stack, wait_until};
 use kura_wire::ids::{CardToken, PayerId};
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-const TICK: Duration = Duration::from_millis(50);
-
-fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !so() {
-        assert!(began.elapsed() < Duration::from_secs(30), "waited too long for {what}");
-        std::thread::sleep(TICK);
-    }
-}
 
 /// Its sweeper looks at all records every second.
 fn swept_every_second() -> Options {

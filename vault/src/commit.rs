@@ -20,6 +20,8 @@ use crate::store::cards::CardRow;
 use crate::store::openings::OpeningRow;
 use crate::store::{StoreError, attempts, cards, ledger_tiles, openings};
 
+/// Field 39: the issuer wants to know first who it is.
+const WANTS_PROOF: &str = "1A";
 /// Rows in one commit at the most.
 const MAX_BATCH: usize = 256;
 /// Rows that may wait; the next is refused as overload.
@@ -237,10 +239,7 @@ impl Writer {
         let (begun, mut ledger) = begin_all(&mut transaction, &new_attempts).await?;
         ledger.extend(openings.into_iter().cloned());
         let edge = self.append(&mut transaction, ledger, &before).await?;
-        let decided = match decisions.as_slice() {
-            [] => Vec::new(),
-            decisions => attempts::decide_all(&mut transaction, decisions).await?,
-        };
+        let decided = decide_all(&mut transaction, &decisions).await?;
         self.in_doubt = Some(Written { refused, begun, decided, edge });
         transaction.commit().await?;
         self.in_doubt.take().ok_or(LedgerError::HeadMoved)
@@ -308,6 +307,19 @@ async fn begin_all(
         });
     }
     Ok((begun, ledger))
+}
+
+/// Writes the outcomes; a token whose attempt was only asked for a proof is given back with it.
+async fn decide_all(connection: &mut PgConnection, decisions: &[Decision]) -> Result<Vec<Uuid>, StoreError> {
+    if decisions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let decided = attempts::decide_all(connection, decisions).await?;
+    let wants_proof = |decision: &&Decision| decision.response_code.as_deref() == Some(WANTS_PROOF);
+    if let Some(at) = decisions.iter().filter(wants_proof).map(|decision| decision.at).max() {
+        cards::give_back(connection, &decided, WANTS_PROOF, at).await?;
+    }
+    Ok(decided)
 }
 
 /// What a transaction did.

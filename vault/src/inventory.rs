@@ -13,7 +13,7 @@ use kura_wire::sealed_box::{SealingKeySet, Suite};
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::config::{AcquirerConfig, Config};
+use crate::config::{AcquirerConfig, Config, ServicesConfig};
 use crate::domain::Vault;
 use crate::store::deks::MAX_SEALS;
 use crate::store::keks::{self, KekRow};
@@ -44,10 +44,13 @@ impl KeyFiles {
     /// [`TlsError`] when a certificate can't be read.
     pub fn of(config: &Config) -> Result<Self, TlsError> {
         let acquirer = |acquirer: &Option<AcquirerConfig>| acquirer.as_ref().map(|acquirer| acquirer.tls.clone());
+        let services = |services: &Option<ServicesConfig>| services.as_ref().map(|services| services.tls.clone());
         let files = [
             ("vault", Some(config.tls.clone())),
             ("acquirer, test", acquirer(&config.acquirer.test)),
             ("acquirer, live", acquirer(&config.acquirer.live)),
+            ("services, test", services(&config.services.test)),
+            ("services, live", services(&config.services.live)),
         ];
         let named = files.into_iter().filter_map(|(name, tls)| tls.map(|tls| (name, tls)));
         let certificates = named.map(|(name, tls)| certificate(name, &tls)).collect::<Result<_, _>>()?;

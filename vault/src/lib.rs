@@ -15,6 +15,8 @@ pub mod config;
 pub mod crypto;
 pub mod custody;
 pub mod cvc_store;
+pub mod deposit_network;
+pub mod directory;
 pub mod domain;
 pub mod egress;
 pub mod guard;

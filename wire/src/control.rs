@@ -2,6 +2,8 @@
 //!
 //! Both answer JSON over mTLS to the admin certificate alone.
 
+pub mod keys;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 

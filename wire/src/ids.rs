@@ -196,6 +196,14 @@ id!(
     BalanceTransactionId, "txn"
 );
 id!(
+    /// A merchant's API key: the name of the key, not the key.
+    ApiKeyId, "mk"
+);
+id!(
+    /// Something that only an attacker does, or a mistake.
+    SignalId, "sig"
+);
+id!(
     /// One attempt at moving money: the unit that must never happen twice.
     AttemptId, "att"
 );

@@ -10,7 +10,7 @@ use crate::notice::Network;
 pub const PATH_SETTLEMENT: &str = "/v1/settlement";
 
 /// Rows of one page at the most.
-pub const MAX_ROWS: usize = 1000;
+pub const MAX_ROWS: usize = 200;
 
 /// A page of a day's settlement, of all merchants. A day's rows are complete once the day (UTC) is over.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -150,12 +150,7 @@ fn restarted(subscription: Subscription, items: &[Item], at: OffsetDateTime) -> 
     })
 }
 
-async fn write_items(
-    context: &Context,
-    conn: &mut PgConnection,
-    before: &[Item],
-    after: &[Item],
-) -> ApiResult<()> {
+async fn write_items(context: &Context, conn: &mut PgConnection, before: &[Item], after: &[Item]) -> ApiResult<()> {
     let tenant = context.tenant();
     for item in before.iter().filter(|item| !after.iter().any(|other| other.id == item.id)) {
         subscription_items::delete(conn, tenant, item.id).await?;

@@ -23,7 +23,7 @@ const SHORTEST_WALLET: Duration = Duration::minutes(1);
 pub const fn limits(method: PayerMethod) -> (i64, i64) {
     match method {
         PayerMethod::Konbini => (120, 300_000),
-        PayerMethod::Payeasy => (100, 1_000_000),
+        PayerMethod::Payeasy => (100, 300_000),
         PayerMethod::Emoney => (1, 100_000),
     }
 }

@@ -10,3 +10,4 @@ pub mod payment_intent;
 pub mod proration;
 pub mod setup_intent;
 pub mod subscription;
+pub mod webhook;

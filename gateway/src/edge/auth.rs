@@ -2,19 +2,23 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, header};
 use data_encoding::BASE64;
+use kura_platform::clock;
 use kura_wire::vault::CvcRule;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::api_key::{ApiKey, KeyHash, KeyKind, shown_prefix};
 use crate::app::App;
 use crate::codes::Code;
-use crate::endpoint::rights::{Access, Resource};
+use crate::endpoint::rights::{Access, Resource, right_word};
 use crate::error::{ApiError, ApiResult};
+use crate::signals::{Kind, Place};
 use crate::store::Tenant;
 use crate::store::api_keys::{self, KeyRow};
 use crate::store::cards::Card;
@@ -29,6 +33,7 @@ const MAX_REMEMBERED: usize = 10_000;
 pub struct AuthenticatedMerchant {
     tenant: Tenant,
     key: Arc<KeyRow>,
+    hint: Arc<str>,
     publishable: Option<Arc<str>>,
 }
 
@@ -42,6 +47,11 @@ impl AuthenticatedMerchant {
     /// Whose data it may touch, in which mode.
     pub fn tenant(&self) -> Tenant {
         self.tenant
+    }
+
+    /// The key's prefix and last four letters.
+    pub fn key_hint(&self) -> &str {
+        &self.hint
     }
 
     /// With which kind of key.
@@ -60,8 +70,31 @@ impl AuthenticatedMerchant {
     ///
     /// # Errors
     /// 403 for a restricted key that was not given the right.
-    pub fn require(&self, _resource: Resource, _access: Access) -> ApiResult<()> {
-        Ok(())
+    pub fn require(&self, resource: Resource, access: Access) -> ApiResult<()> {
+        let may = match self.key.kind {
+            KeyKind::Secret => true,
+            KeyKind::Restricted => self.key.rights.allow(resource, access),
+            // Public, so it may do the one thing that it is for.
+            KeyKind::Publishable => resource == Resource::Tokens,
+        };
+        if may {
+            return Ok(());
+        }
+        let message = format!(
+            "The key provided does not have the right that this request needs: '{}'.",
+            right_word(resource, access)
+        );
+        Err(ApiError::with_message(Code::MorePermissionsRequired, message))
+    }
+
+    /// The key's row.
+    pub fn key(&self) -> &Arc<KeyRow> {
+        &self.key
+    }
+
+    /// What may make two answers to one request differ: a restricted key's rights. Nothing for keys without.
+    pub fn rights_words(&self) -> String {
+        self.key.rights.words().join(" ")
     }
 
     /// The pages that may make tokens.
@@ -69,7 +102,7 @@ impl AuthenticatedMerchant {
         &self.key.allowed_origins
     }
 
-    /// The publishable key itself, which is public. `None` behind a secret key.
+    /// The publishable key itself, which is public. `None` behind any other key.
     pub fn publishable_key(&self) -> Option<&str> {
         self.publishable.as_deref()
     }
@@ -98,19 +131,44 @@ impl KeyCache {
 /// Who asks?
 ///
 /// # Errors
-/// 401, which shows no more of a wrong key than its prefix.
-pub async fn authenticate(app: &App, headers: &HeaderMap) -> ApiResult<AuthenticatedMerchant> {
+/// 401, which shows no more of a wrong key than its prefix; 403 from an address that the key does not allow.
+pub async fn authenticate(app: &App, headers: &HeaderMap, place: &Place) -> ApiResult<AuthenticatedMerchant> {
     let presented = presented_key(headers)?;
     let key = ApiKey::parse(&presented).ok_or_else(|| invalid(&presented))?;
     let row = look_up(app, &key).await?.ok_or_else(|| invalid(&presented))?;
+    let now = clock::now();
+    if let Err((kind, code)) = usable(&row, place.address, now) {
+        app.signals.note(kind, &row, place);
+        return Err(ApiError::new(code));
+    }
+    app.key_uses.note(row.id, now);
     Ok(AuthenticatedMerchant {
         tenant: Tenant::new(row.merchant, row.livemode),
+        hint: key.hint().into(),
         publishable: key.publishable_text().map(Arc::from),
         key: row,
     })
 }
 
-/// What a valid key stands for, at most a second old.
+/// Whether the key is good here and now.
+///
+/// # Errors
+/// What that is a sign of, and what is said.
+pub fn usable(key: &KeyRow, address: IpAddr, now: OffsetDateTime) -> Result<(), (Kind, Code)> {
+    if key.revoked_at.is_some() {
+        return Err((Kind::KeyRevoked, Code::ApiKeyExpired));
+    }
+    if key.expires_at.is_some_and(|end| end <= now) {
+        return Err((Kind::KeyExpired, Code::ApiKeyExpired));
+    }
+    let networks = &key.allowed_addresses;
+    if !networks.is_empty() && !networks.iter().any(|network| network.contains(&address)) {
+        return Err((Kind::AddressRefused, Code::AddressNotAllowed));
+    }
+    Ok(())
+}
+
+/// What a key stands for, at most a second old; also one that is no longer good.
 pub async fn look_up(app: &App, key: &ApiKey) -> ApiResult<Option<Arc<KeyRow>>> {
     let hash = key.hash(&app.secrets.api_keys);
     if let Some(row) = app.keys.find(hash) {
@@ -180,22 +238,48 @@ mod tests {
         assert!(!invalid("hunter2").body("").to_string().contains("hunter2"));
     }
 
+    fn row() -> KeyRow {
+        let key = ApiKey::draw(KeyKind::Secret, false);
+        crate::keys::fresh(&key, kura_wire::ids::MerchantId::from_bytes([1; 16]))
+    }
+
     /// What is in the cache is believed, and not for longer than a second.
     #[test]
     fn a_key_is_believed_for_less_than_a_second() {
         let cache = KeyCache::default();
-        let row = Arc::new(KeyRow {
-            merchant: kura_wire::ids::MerchantId::from_bytes([1; 16]),
-            kind: KeyKind::Secret,
-            livemode: false,
-            allowed_origins: Vec::new(),
-            requires_cvc: false,
-        });
+        let row = Arc::new(row());
         let hash = KeyHash([1; 32]);
         cache.insert(hash, Instant::now(), Arc::clone(&row));
         assert!(cache.find(hash).is_some());
         let Some(old) = Instant::now().checked_sub(Duration::from_secs(1)) else { return };
         cache.insert(hash, old, row);
         assert!(cache.find(hash).is_none());
+    }
+
+    /// A key ends at its end to the moment, also one that is remembered; its addresses hold to the bit.
+    #[test]
+    fn keys_are_good_within_their_bounds() {
+        let (now, here) = (clock::now(), "192.0.2.7".parse().unwrap());
+        let key = row();
+        assert_eq!(usable(&key, here, now), Ok(()));
+        let revoked = KeyRow { revoked_at: Some(now), ..row() };
+        assert_eq!(usable(&revoked, here, now), Err((Kind::KeyRevoked, Code::ApiKeyExpired)));
+        let ending = KeyRow { expires_at: Some(now), ..row() };
+        assert_eq!(usable(&ending, here, now), Err((Kind::KeyExpired, Code::ApiKeyExpired)));
+        assert_eq!(usable(&ending, here, now - Duration::from_nanos(1)), Ok(()));
+        let bound = KeyRow {
+            allowed_addresses: vec!["192.0.2.4/30".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+            ..row()
+        };
+        for (address, good) in [
+            ("192.0.2.3", false),
+            ("192.0.2.4", true),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("2001:db8:ffff::1", true),
+            ("2001:db9::1", false),
+        ] {
+            assert_eq!(usable(&bound, address.parse().unwrap(), now).is_ok(), good, "{address}");
+        }
     }
 }

@@ -21,6 +21,8 @@ use sqlx::{Postgres, Transaction};
 
 use super::auth::{AuthenticatedMerchant, authenticate};
 use super::idempotency::{self, Admission};
+use super::intake::{ClientAddress, route_of};
+use super::request_log::Asker;
 use super::{body, pan_guard};
 use crate::api_key::KeyKind;
 use crate::app::App;
@@ -29,6 +31,7 @@ use crate::endpoint::rights::{Access, KeyRule, Resource, Right};
 use crate::error::{ApiError, ApiResult};
 use crate::events::Cause;
 use crate::request_ids::{RequestIds, SEED_LEN};
+use crate::signals::{self, Place};
 use crate::store::Tenant;
 use crate::store::cards::Card;
 use crate::store::idempotency::RowKey;
@@ -67,6 +70,7 @@ pub struct Context {
     tenant: Tenant,
     seed: [u8; SEED_LEN],
     path_ids: Vec<String>,
+    pub(crate) place: Option<Place>,
 }
 
 impl Context {
@@ -83,6 +87,7 @@ impl Context {
             tenant,
             seed,
             path_ids: Vec::new(),
+            place: None,
         }
     }
 
@@ -97,9 +102,32 @@ impl Context {
         self.tenant
     }
 
-    /// With which kind of key. Our own work is done as with a secret one.
+    /// Whose space of idempotency keys: all of a merchant's servers share one, whichever key they have. Our own work is done as
+    /// with a secret one.
     fn scope(&self) -> KeyKind {
-        self.merchant.as_ref().map_or(KeyKind::Secret, AuthenticatedMerchant::kind)
+        match self.merchant.as_ref().map(AuthenticatedMerchant::kind) {
+            Some(KeyKind::Publishable) => KeyKind::Publishable,
+            Some(KeyKind::Secret | KeyKind::Restricted) | None => KeyKind::Secret,
+        }
+    }
+
+    /// Tells those who watch, where an answer shows that somebody tries what is not theirs.
+    fn watch(&self, asked: &[String], outcome: Result<&Value, &ApiError>) {
+        let (Some(merchant), Some(place)) = (&self.merchant, &self.place) else { return };
+        let signals = &self.app.signals;
+        match outcome {
+            Err(error) if error.code() == Code::ResourceMissing => signals.note_ids(asked, merchant.key(), place),
+            Err(error) => {
+                if let Some(kind) = signals::kind_of(error.code()) {
+                    signals.note(kind, merchant.key(), place);
+                }
+            }
+            // A list by a foreign object's id is empty.
+            Ok(answer) if answer["object"] == "list" && answer["data"].as_array().is_some_and(Vec::is_empty) => {
+                signals.note_ids(asked, merchant.key(), place);
+            }
+            Ok(_) => {}
+        }
     }
 
     /// May this be done?
@@ -179,29 +207,42 @@ impl Context {
 
 /// Everything that both kinds have in common.
 async fn context(app: &App, parts: &Parts, path: &RawPathParams) -> ApiResult<Context> {
-    let merchant = authenticate(app, &parts.headers).await?;
     let request_id = parts.extensions.get::<RequestId>().copied();
+    let request_id = request_id.ok_or_else(|| ApiError::internal("a request without an id"))?;
+    let address =
+        parts.extensions.get::<ClientAddress>().ok_or_else(|| ApiError::internal("a request from nowhere"))?.0;
+    let place =
+        Place { address, route: format!("{} {}", parts.method, route_of(parts.uri.path())), request: request_id };
+    let merchant = authenticate(app, &parts.headers, &place).await?;
+    if let Some(asker) = parts.extensions.get::<Asker>() {
+        asker.is(&merchant);
+    }
     let origin =
         parts.headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
     Ok(Context {
         app: app.clone(),
         tenant: merchant.tenant(),
         merchant: Some(merchant),
-        request_id: request_id.ok_or_else(|| ApiError::internal("a request without an id"))?,
+        request_id,
         origin,
         idempotency_key: None,
         first_run: true,
         seed: kura_platform::random::bytes(),
         path_ids: path.iter().map(|(_, id)| id.to_owned()).collect(),
+        place: Some(place),
     })
 }
 
 fn require(context: &Context, right: Right) -> ApiResult<()> {
-    match (context.scope(), right.key) {
+    let kind = context.merchant.as_ref().map_or(KeyKind::Secret, AuthenticatedMerchant::kind);
+    let checked = match (kind, right.key) {
         (KeyKind::Publishable, KeyRule::Secret) => Err(ApiError::new(Code::SecretKeyRequired)),
-        (KeyKind::Secret, KeyRule::Publishable) => Err(ApiError::new(Code::PublishableKeyRequired)),
+        (KeyKind::Secret | KeyKind::Restricted, KeyRule::Publishable) => {
+            Err(ApiError::new(Code::PublishableKeyRequired))
+        }
         _ => context.require(right.resource, right.access),
-    }
+    };
+    checked.inspect_err(|error| context.watch(&[], Err(error)))
 }
 
 /// An endpoint: `GET` and `DELETE` have their parameters in the query, `POST` in the body; `POST` is done once for each
@@ -222,14 +263,28 @@ pub fn endpoint(method: MethodFilter, right: Right, work: impl Work) -> MethodRo
     on(method, serve)
 }
 
+/// A request that reads, as far as it is the same for all: who asks, whether he may, and his parameters.
+///
+/// # Errors
+/// What the edge refuses.
+pub async fn reading(
+    app: &App,
+    right: Right,
+    path: &RawPathParams,
+    parts: &Parts,
+) -> ApiResult<(Context, Map<String, Value>)> {
+    let context = context(app, parts, path).await?;
+    require(&context, right)?;
+    let tree = body::parse_form(parts.uri.query().unwrap_or_default().as_bytes())?;
+    search(&tree)?;
+    Ok((context, tree))
+}
+
 async fn read(app: &App, right: Right, path: &RawPathParams, request: Request, work: impl Work) -> Response {
     let (parts, _) = request.into_parts();
     let run = async {
-        let context = context(app, &parts, path).await?;
-        require(&context, right)?;
-        let tree = body::parse_form(parts.uri.query().unwrap_or_default().as_bytes())?;
-        search(&tree)?;
-        work.call(context, tree).await
+        let (context, tree) = reading(app, right, path, &parts).await?;
+        watched(&context, tree, work).await
     };
     match run.await {
         Ok(value) => json(StatusCode::OK, value.to_string()),
@@ -265,7 +320,10 @@ async fn receive(app: &App, right: Right, path: &RawPathParams, request: Request
     // Deleting twice is deleting once, whatever the key.
     let key = if parts.method == Method::DELETE { None } else { idempotency::key_of(&parts.headers)? };
     let path = parts.uri.path().as_bytes();
-    let fingerprint = app.secrets.idempotency.tag(&[parts.method.as_str().as_bytes(), path, query.as_bytes(), &body]);
+    // One key is not given what was answered to another that may see more.
+    let rights = context.merchant.as_ref().map(AuthenticatedMerchant::rights_words).unwrap_or_default();
+    let parts = [parts.method.as_str().as_bytes(), path, query.as_bytes(), &body, rights.as_bytes()];
+    let fingerprint = app.secrets.idempotency.tag(if rights.is_empty() { &parts[..4] } else { &parts });
     Ok(Received { context, tree, key, fingerprint })
 }
 
@@ -282,7 +340,7 @@ async fn run_command(received: Received, work: impl Work) -> Response {
     let key = received.key.clone();
     let done = tokio::spawn(async move {
         match received.key.clone() {
-            None => respond(&received.context, work.call(received.context.clone(), received.tree).await).0,
+            None => respond(&received.context, watched(&received.context, received.tree, work).await).0,
             Some(key) => run_once(received, &key, work).await,
         }
     })
@@ -300,6 +358,13 @@ async fn run_command(received: Received, work: impl Work) -> Response {
     }
 }
 
+async fn watched(context: &Context, tree: Map<String, Value>, work: impl Work) -> ApiResult<Value> {
+    let asked = signals::ids_in(&context.path_ids, &tree);
+    let outcome = work.call(context.clone(), tree).await;
+    context.watch(&asked, outcome.as_ref());
+    outcome
+}
+
 async fn run_once(received: Received, key: &str, work: impl Work) -> Response {
     let mut context = received.context;
     let app = context.app.clone();
@@ -311,7 +376,7 @@ async fn run_once(received: Received, key: &str, work: impl Work) -> Response {
         Ok(Admission::Run { seed, first }) => {
             (context.seed, context.first_run) = (seed, first);
             context.idempotency_key = Some(key.to_owned());
-            let outcome = work.call(context.clone(), received.tree).await;
+            let outcome = watched(&context, received.tree, work).await;
             let (response, body, failed) = respond(&context, outcome);
             let outcome = match &failed {
                 Some(error) => Err((error, body.as_str())),
@@ -335,7 +400,7 @@ fn respond(context: &Context, outcome: ApiResult<Value>) -> (Response, String, O
             (json(StatusCode::OK, body.clone()), body, None)
         }
         Err(error) => {
-            let body = context.app.error_body(&error, context.request_id).to_string();
+            let body = context.app.error_body(&error, Some(context.request_id)).to_string();
             (error.clone().into_response(), body, Some(error))
         }
     }

@@ -30,9 +30,9 @@ impl Asked {
 }
 
 /// The last thing that happens to an answer.
-pub fn dress(app: &App, asked: &Asked, allowance: Option<Allowance>, mut response: Response) -> Response {
+pub fn dress(app: &App, asked: &Asked, logged: bool, allowance: Option<Allowance>, mut response: Response) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        let body = app.error_body(&error, asked.request_id).to_string();
+        let body = app.error_body(&error, logged.then_some(asked.request_id)).to_string();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = Body::from(body);

@@ -7,12 +7,14 @@
 //! - the row is `finished`: the same status and body again, marked `Idempotent-Replayed`;
 //! - the row is `in_flight`: 409, unless its process is surely gone (older than a minute, or of an earlier start of this
 //!   process): then this request takes it over, **with the old seed**;
-//! - the row is `retryable` (it ended in a 5xx): it runs again, with the old seed.
+//! - the row is `retryable` (it ended in a 503 or 429: an outage in the middle of it): it runs again, with the old seed. A 500
+//!   is an answer like any other, and is replayed.
 //!
 //! Running again is safe because the second run computes the first run's ids, finds what it wrote, and goes on from there.
-//! A row lives for 24 hours.
+//! A row lives for 24 hours. The answer in it is sealed under a key of this service: it may hold a secret that is shown once.
 
 use axum::http::HeaderMap;
+use data_encoding::BASE64;
 use kura_platform::clock;
 use kura_wire::ids::RequestId;
 use time::OffsetDateTime;
@@ -76,7 +78,9 @@ pub async fn admit(app: &App, key: RowKey<'_>, fingerprint: [u8; 32], request: R
         }
         let Some(row) = store::find(&mut connection, key).await? else { continue };
         return match decide(&row, &fingerprint, app.instance, claim.at)? {
-            Decision::Replay(admission) => Ok(admission),
+            Decision::Replay { status, sealed, original } => {
+                Ok(Admission::Replay { status, body: open(app, key, &sealed)?, original })
+            }
             Decision::TakeOver(seed) if store::take_over(&mut connection, key, &row, &claim).await? => {
                 Ok(Admission::Run { seed, first: false })
             }
@@ -88,7 +92,7 @@ pub async fn admit(app: &App, key: RowKey<'_>, fingerprint: [u8; 32], request: R
 
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
-    Replay(Admission),
+    Replay { status: u16, sealed: String, original: RequestId },
     TakeOver([u8; SEED_LEN]),
 }
 
@@ -100,7 +104,7 @@ fn decide(row: &Row, fingerprint: &[u8; 32], instance: Uuid, now: OffsetDateTime
     if let (Some(status), Some(body)) = (row.status, &row.body) {
         let status = u16::try_from(status).map_err(ApiError::internal)?;
         let original = RequestId::from_bytes(row.request_id.into_bytes());
-        return Ok(Decision::Replay(Admission::Replay { status, body: body.clone(), original }));
+        return Ok(Decision::Replay { status, sealed: body.clone(), original });
     }
     let seed = row.seed.as_slice().try_into().map_err(ApiError::internal)?;
     let abandoned = row.state == "retryable" || now - row.claimed_at > STALE_AFTER || died(row, instance);
@@ -130,12 +134,39 @@ pub async fn conclude(app: &App, key: RowKey<'_>, request: RequestId, outcome: R
     let done = match outcome {
         Err((error, _)) if error.code().is_transient() => store::release(&mut connection, key, request).await,
         Err((error, _)) if error.code().is_validation() => store::forget(&mut connection, key, request).await,
-        Err((error, body)) => store::finish(&mut connection, key, request, status_of(error), body).await,
-        Ok(body) => store::finish(&mut connection, key, request, 200, body).await,
+        outcome => {
+            let (status, body) = match outcome {
+                Err((error, body)) => (status_of(error), body),
+                Ok(body) => (200, body),
+            };
+            let Ok(sealed) = seal(app, key, body) else { return };
+            store::finish(&mut connection, key, request, status, &sealed).await
+        }
     };
     if let Err(error) = done {
         keeps_its_claim(request, &error);
     }
+}
+
+fn seal(app: &App, key: RowKey<'_>, body: &str) -> ApiResult<String> {
+    let sealed = in_its_place(key, |place| app.secrets.answers.seal(place, body.as_bytes()));
+    sealed.map(|sealed| BASE64.encode(&sealed)).map_err(ApiError::internal)
+}
+
+fn open(app: &App, key: RowKey<'_>, kept: &str) -> ApiResult<String> {
+    // Kept by a version of this program that did not seal.
+    if kept.starts_with('{') {
+        return Ok(kept.to_owned());
+    }
+    let sealed = BASE64.decode(kept.as_bytes()).map_err(ApiError::internal)?;
+    let plain = in_its_place(key, |place| app.secrets.answers.open(place, &sealed)).map_err(ApiError::internal)?;
+    String::from_utf8(plain.to_vec()).map_err(ApiError::internal)
+}
+
+fn in_its_place<T>(key: RowKey<'_>, act: impl FnOnce(&[&[u8]]) -> T) -> T {
+    let merchant = key.tenant.merchant();
+    let mode = [u8::from(key.tenant.livemode())];
+    act(&[b"idempotency_keys.body", merchant.as_bytes(), &mode, key.scope.as_str().as_bytes(), key.key.as_bytes()])
 }
 
 fn keeps_its_claim(request: RequestId, error: &sqlx::Error) {
@@ -184,7 +215,7 @@ mod tests {
         let (me, now) = (instance(), clock::now());
         let decision = decide(&row("finished", now, me), &[1; 32], me, now).unwrap();
         let original = RequestId::from_bytes([3; 16]);
-        assert_eq!(decision, Decision::Replay(Admission::Replay { status: 200, body: "{}".into(), original }));
+        assert_eq!(decision, Decision::Replay { status: 200, sealed: "{}".into(), original });
     }
 
     /// While somebody runs it, nobody else does; when he is gone, the next one runs it with his seed.

@@ -9,14 +9,17 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, Limited};
+use kura_platform::clock;
 use kura_wire::ids::RequestId;
 
 use super::body::MAX_BODY_LEN;
 use super::limits::Allowance;
+use super::request_log::{Asker, Asking};
 use super::{envelope, pan_guard};
 use crate::app::App;
 use crate::codes::Code;
 use crate::error::{ApiError, ApiResult};
+use crate::signals::Place;
 
 /// How long a body may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
@@ -30,26 +33,42 @@ pub async fn run(State(app): State<App>, request: Request, next: Next) -> Respon
     let asked = envelope::Asked::of(id, request.headers());
     let method = request.method().clone();
     let route = route_of(request.uri().path());
-    let (allowance, response) = admit(&app, id, request, next).await;
-    let status = response.status().as_u16();
-    let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(request_id = %id, %method, route, status, ms, "request");
-    envelope::dress(&app, &asked, allowance, response)
+    let address = address_of(&app, &request);
+    let asking = Asking::of(id, clock::now(), method.clone(), request.uri().path(), request.headers());
+    let (allowance, response) = admit(&app, id, asking.asker(), address, request, next).await;
+    let (status, took) = (response.status(), began.elapsed());
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(request_id = %id, %method, route, status = status.as_u16(), ms, "request");
+    let code = response.extensions().get::<ApiError>().map(ApiError::code);
+    let place = Place { address, route: format!("{method} {route}"), request: id };
+    let logged = asking.ended(&app, &place, status, code, took).await;
+    envelope::dress(&app, &asked, logged, allowance, response)
 }
 
 /// The path for the log: words of ours as they are, everything else (ids, and what strangers make up) as a star.
-fn route_of(path: &str) -> String {
+pub(super) fn route_of(path: &str) -> String {
     let word =
         |segment: &str| segment.len() <= 20 && segment.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let shown = |segment| if segment == "v1" || word(segment) { segment } else { "*" };
     path.split('/').take(8).map(shown).collect::<Vec<_>>().join("/")
 }
 
-async fn admit(app: &App, id: RequestId, request: Request, next: Next) -> (Option<Allowance>, Response) {
-    let address = request
+fn address_of(app: &App, request: &Request) -> IpAddr {
+    let peer = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    client_address(request.headers(), peer, app.trusted_proxies)
+}
+
+async fn admit(
+    app: &App,
+    id: RequestId,
+    asker: Asker,
+    address: IpAddr,
+    request: Request,
+    next: Next,
+) -> (Option<Allowance>, Response) {
     let mut allowance = match app.limits.take_for_address(address) {
         Ok(allowance) => Some(allowance),
         Err(error) => return (None, error.into_response()),
@@ -64,9 +83,27 @@ async fn admit(app: &App, id: RequestId, request: Request, next: Next) -> (Optio
         // Not before: whoever sends slowly must not hold a place that others could use.
         let _place = app.limits.enter()?;
         request.extensions_mut().insert(id);
+        request.extensions_mut().insert(asker);
+        request.extensions_mut().insert(ClientAddress(address));
         Ok::<_, ApiError>(next.run(request).await)
     };
     (allowance, passed.await.unwrap_or_else(IntoResponse::into_response))
+}
+
+/// Where a request comes from, as far as our own proxies can tell.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The address that the outermost of our own proxies was reached from: each appends one, so what stands to the left of those
+/// is a stranger's word. Whoever came past the proxies is who they are.
+fn client_address(headers: &HeaderMap, peer: IpAddr, proxies: u8) -> IpAddr {
+    let Some(skipped) = usize::from(proxies).checked_sub(1) else { return peer.to_canonical() };
+    let mut told: Vec<&str> = Vec::new();
+    for value in headers.get_all("x-forwarded-for") {
+        told.extend(value.to_str().unwrap_or_default().split(',').map(str::trim));
+    }
+    let address = told.iter().rev().nth(skipped).and_then(|text| text.parse::<IpAddr>().ok());
+    address.unwrap_or(peer).to_canonical()
 }
 
 /// The request with its body read, if there is nothing in it that looks like a card.
@@ -170,6 +207,27 @@ mod tests {
         slow.abort_all();
         while slow.join_next().await.is_some() {}
         assert_eq!(ask(&router, 1, Body::from("a=1")).await, 405, "places are given back");
+    }
+
+    /// Without proxies the header counts for nothing; behind some of them, what stands left of what they appended does.
+    #[test]
+    fn only_our_own_proxies_are_believed() {
+        let peer: IpAddr = "10.0.0.9".parse().unwrap();
+        let told = |lines: &[&str], proxies| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            client_address(&headers, peer, proxies).to_string()
+        };
+        assert_eq!(told(&["192.0.2.1"], 0), "10.0.0.9");
+        assert_eq!(told(&["192.0.2.1"], 1), "192.0.2.1");
+        assert_eq!(told(&["203.0.113.5, 192.0.2.1"], 1), "192.0.2.1", "the left one is the sender's own");
+        assert_eq!(told(&["203.0.113.5", "192.0.2.1, 10.0.0.1"], 2), "192.0.2.1", "over several lines");
+        assert_eq!(told(&["::ffff:192.0.2.1"], 1), "192.0.2.1");
+        assert_eq!(told(&["192.0.2.1"], 2), "10.0.0.9", "past the outer proxy");
+        assert_eq!(told(&[], 1), "10.0.0.9");
+        assert_eq!(told(&["unknown"], 1), "10.0.0.9");
     }
 
     /// The log names endpoints, not objects, and repeats nothing that a stranger made up.

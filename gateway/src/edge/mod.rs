@@ -11,3 +11,4 @@ pub mod idempotency;
 pub mod intake;
 pub mod limits;
 pub mod pan_guard;
+pub mod request_log;

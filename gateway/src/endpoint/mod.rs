@@ -12,7 +12,7 @@ pub mod types;
 use std::future::Future;
 
 use axum::Router;
-use axum::routing::MethodFilter;
+use axum::routing::{MethodFilter, MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct Operation {
     pub parameters: fn(&mut SchemaGenerator) -> Schema,
     /// The schema of its answer.
     pub answer: fn(&mut SchemaGenerator) -> Schema,
+    /// What its answer comes as.
+    pub content_type: &'static str,
 }
 
 /// The endpoints of one resource.
@@ -162,7 +164,25 @@ impl Routes {
         self.router = self.router.route(path, call::endpoint(filter, right, work));
         let parameters = |generator: &mut SchemaGenerator| generator.subschema_for::<P>();
         let answer = |generator: &mut SchemaGenerator| generator.subschema_for::<R>();
-        self.operations.push(Operation { method, path, right, summary, listed, parameters, answer });
+        let content_type = "application/json";
+        self.operations.push(Operation { method, path, right, summary, listed, parameters, answer, content_type });
+        self
+    }
+
+    /// `GET` of a stream, which reads its own parameters and answers in its own way.
+    #[must_use]
+    pub fn stream<P: JsonSchema>(
+        mut self,
+        path: &'static str,
+        summary: &'static str,
+        serve: fn(Right) -> MethodRouter<App>,
+    ) -> Self {
+        let right = self.right(Access::Read);
+        self.router = self.router.route(path, serve(right));
+        let parameters = |generator: &mut SchemaGenerator| generator.subschema_for::<P>();
+        let answer = |generator: &mut SchemaGenerator| generator.subschema_for::<String>();
+        let (method, listed, content_type) = ("GET", false, "text/event-stream");
+        self.operations.push(Operation { method, path, right, summary, listed, parameters, answer, content_type });
         self
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Operation;
 use super::list::Sent as ListSent;
-use super::rights::KeyRule;
+use super::rights::{KeyRule, right_word};
 
 /// The document.
 pub fn document(public_url: &str, operations: &[Operation]) -> Value {
@@ -54,10 +54,12 @@ fn describe(operation: &Operation, taken: &mut SchemaGenerator, given: &mut Sche
         "operationId": operation_id(operation),
         "summary": operation.summary,
         "tags": [operation.right.resource.title()],
+        // What a restricted key needs.
+        "x-kura-right": right_word(operation.right.resource, operation.right.access),
         "responses": {
             "200": {
                 "description": "Done.",
-                "content": { "application/json": { "schema": (operation.answer)(given) } },
+                "content": { operation.content_type: { "schema": (operation.answer)(given) } },
             },
             "default": {
                 "description": "An error, with what to do about it.",
@@ -71,6 +73,8 @@ fn describe(operation: &Operation, taken: &mut SchemaGenerator, given: &mut Sche
         if operation.listed {
             parameters.extend(query_parameters(&inlined(taken, |generator| generator.subschema_for::<ListSent>())));
         }
+    }
+    if (operation.method == "GET" || operation.method == "DELETE") && operation.content_type == "application/json" {
         parameters.push(json!({
             "name": "expand[]", "in": "query", "required": false, "description": EXPAND,
             "schema": { "type": "array", "items": { "type": "string" }, "maxItems": 20 },
@@ -167,7 +171,7 @@ fn error_schema() -> Value {
         "properties": {
             "error": {
                 "type": "object",
-                "required": ["type", "code", "message", "doc_url", "request_log_url"],
+                "required": ["type", "code", "message", "doc_url"],
                 "properties": {
                     "type": { "enum": ["api_error", "card_error", "idempotency_error", "invalid_request_error", "rate_limit_error"] },
                     "code": { "type": "string" },

@@ -9,9 +9,12 @@ pub mod invoice;
 pub mod payment_intent;
 pub mod product;
 pub mod refund;
+pub mod request_log;
 pub mod setup_intent;
 pub mod subscription;
 pub mod test_clock;
+pub mod webhook_delivery;
+pub mod webhook_endpoint;
 
 use time::OffsetDateTime;
 

@@ -6,6 +6,7 @@ pub mod control;
 pub mod customers;
 pub mod events;
 pub mod invoices;
+pub mod networks;
 pub mod objects;
 pub mod pages;
 pub mod payment_intents;
@@ -13,12 +14,15 @@ pub mod payment_methods;
 pub mod prices;
 pub mod products;
 pub mod refunds;
+pub mod request_logs;
 pub mod setup_intents;
 pub mod shopper;
 pub mod subscription_items;
 pub mod subscriptions;
 pub mod test_helpers;
 pub mod tokens;
+pub mod vouchers;
+pub mod webhook_endpoints;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -40,6 +44,8 @@ pub fn api() -> Routes {
         .and(charges::routes())
         .and(refunds::routes())
         .and(events::routes())
+        .and(webhook_endpoints::routes())
+        .and(request_logs::routes())
         .and(products::routes())
         .and(prices::routes())
         .and(subscriptions::routes())
@@ -58,7 +64,9 @@ pub fn public(app: App) -> Router {
         .merge(pages::openapi::router(&document))
         .merge(pages::router())
         .merge(checkout::router())
-        .merge(shopper::router());
+        .merge(shopper::router())
+        .merge(vouchers::router())
+        .merge(networks::router());
     call::with_fallbacks(routes)
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::internal("a handler panicked").into_response()

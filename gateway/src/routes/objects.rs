@@ -9,8 +9,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::routes::checkout::sessions;
 use crate::routes::test_helpers::test_clocks;
 use crate::routes::{
-    charges, customers, invoices, payment_intents, payment_methods, prices, products, refunds, setup_intents,
-    subscriptions,
+    charges, customers, events, invoices, payment_intents, payment_methods, prices, products, refunds, setup_intents,
+    subscriptions, webhook_endpoints,
 };
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
@@ -32,6 +32,8 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         "re" => Resource::Refunds,
         "sub" => Resource::Subscriptions,
         "seti" => Resource::SetupIntents,
+        "evt" => Resource::Events,
+        "we" => Resource::WebhookEndpoints,
         _ => return Ok(None),
     };
     context.require(resource, Access::Read)?;
@@ -48,6 +50,8 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::Subscriptions => json(subscriptions::by_id(context, id).await?)?,
         Resource::TestHelpers => json(test_clocks::by_id(context, id).await?)?,
         Resource::Refunds => json(refunds::by_id(context, id).await?)?,
+        Resource::Events => json(events::by_id(context, id).await?)?,
+        Resource::WebhookEndpoints => json(webhook_endpoints::by_id(context, id).await?)?,
         _ => return Ok(None),
     };
     Ok(Some(object))

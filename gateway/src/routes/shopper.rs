@@ -4,13 +4,13 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use kura_wire::ids::AuthenticationId;
 use url::Url;
 
 use super::pages::page;
+use super::vouchers::unkept;
 use crate::app::App;
 use crate::domain::payment_intent::Status;
 use crate::domain::setup_intent::Status as SetupStatus;
@@ -22,8 +22,8 @@ use crate::three_d_secure::{self, PATH};
 
 #[derive(Template)]
 #[template(path = "shopper.html")]
-struct Done {
-    outcome: &'static str,
+pub(super) struct Done {
+    pub(super) outcome: &'static str,
 }
 
 /// Its routes.
@@ -84,7 +84,7 @@ async fn onwards(context: &Context, authentication: &Authentication) -> ApiResul
     }
 }
 
-const fn outcome_of(status: Status) -> &'static str {
+pub(super) const fn outcome_of(status: Status) -> &'static str {
     match status {
         Status::Succeeded | Status::RequiresCapture => "succeeded",
         Status::Processing | Status::RequiresAction => "pending",
@@ -98,12 +98,4 @@ const fn outcome_of_setup(status: SetupStatus) -> &'static str {
         SetupStatus::Processing | SetupStatus::RequiresAction => "pending",
         SetupStatus::RequiresPaymentMethod | SetupStatus::RequiresConfirmation | SetupStatus::Canceled => "failed",
     }
-}
-
-/// Addresses with ids in them are nobody else's: no cache keeps them and no page is told of them.
-fn unkept(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Listed, Page, Tenant, object, page_of, uuid};
 
 /// A card.
 #[derive(Debug, Clone)]
@@ -98,55 +98,33 @@ pub(crate) async fn insert(
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let saved_at = (token.allows == TokenUse::Multi).then_some(at);
-    insert_saved(conn, tenant, token, card, at, saved_at).await
+    insert_with(conn, tenant, token, card, at, Before { saved_at, charged_at: None }).await
 }
 
-/// [`insert`], of a card that was saved at another moment than it was made.
-pub(crate) async fn insert_saved(
+/// When a card that is kept here for the first time was saved, and charged.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Before {
+    /// When it became a `pm_`.
+    pub saved_at: Option<OffsetDateTime>,
+    /// Of an imported card: its first charge was made where it comes from. Written with the card, since without it the card
+    /// would be asked for a code that nobody has.
+    pub charged_at: Option<OffsetDateTime>,
+}
+
+/// [`insert`], of a card with a past of its own.
+pub(crate) async fn insert_with(
     conn: Conn<'_>,
     tenant: Tenant,
     token: CardToken,
     card: &CardSummary,
     at: OffsetDateTime,
-    saved_at: Option<OffsetDateTime>,
+    before: Before,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "/* gateway cards::insert_saved */
-         INSERT INTO cards (merchant_id, record, livemode, node, brand, bin, last_four, exp_month, exp_year, fingerprint,
-             token_used_at, saved_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12) ON CONFLICT DO NOTHING",
-        tenant.id(),
-        uuid(&token.record),
-        tenant.livemode,
-        i16::try_from(token.node.number()).unwrap_or(i16::MAX),
-        card.brand.as_str(),
-        card.bin,
-        card.last_four,
-        i16::from(card.exp_month),
-        i16::try_from(card.exp_year).unwrap_or(i16::MAX),
-        card.fingerprint,
-        saved_at,
-        at,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Keeps what the vault told of an imported card: saved, and past its first charge, which was made where it comes from. One
-/// statement, since a card without its first charge would be asked for a code that nobody has.
-pub(crate) async fn insert_imported(
-    conn: Conn<'_>,
-    tenant: Tenant,
-    token: CardToken,
-    card: &CardSummary,
-    at: OffsetDateTime,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "/* gateway cards::insert_imported */
+        "/* gateway cards::insert_with */
          INSERT INTO cards (merchant_id, record, livemode, node, brand, bin, last_four, exp_month, exp_year, fingerprint,
              token_used_at, saved_at, created_at, charged_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $11, $11) ON CONFLICT DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13) ON CONFLICT DO NOTHING",
         tenant.id(),
         uuid(&token.record),
         tenant.livemode,
@@ -157,21 +135,31 @@ pub(crate) async fn insert_imported(
         i16::from(card.exp_month),
         i16::try_from(card.exp_year).unwrap_or(i16::MAX),
         card.fingerprint,
+        before.saved_at,
         at,
+        before.charged_at,
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+macro_rules! select {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $head + "SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
+                customer_id, metadata, created_at, charged_at FROM cards " $(+ $tail)+,
+            $($argument),*
+        )
+    };
 }
 
 /// The merchant's card of this record.
 pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, record: [u8; 16]) -> sqlx::Result<Option<Card>> {
-    let row = sqlx::query_as!(
-        Row,
-        "/* gateway cards::find */
-         SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
-             customer_id, metadata, created_at, charged_at
-         FROM cards WHERE merchant_id = $1 AND record = $2 AND livemode = $3",
+    let row = select!(
+        "/* gateway cards::find */ ",
+        "WHERE merchant_id = $1 AND record = $2 AND livemode = $3",
         tenant.id(),
         uuid(&record),
         tenant.livemode,
@@ -187,12 +175,9 @@ pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, records: &[[u8; 16
         return Ok(Vec::new());
     }
     let records: Vec<Uuid> = records.iter().map(uuid).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        "/* gateway cards::find_many */
-         SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
-             customer_id, metadata, created_at, charged_at
-         FROM cards WHERE merchant_id = $1 AND livemode = $2 AND record = ANY($3)",
+    let rows = select!(
+        "/* gateway cards::find_many */ ",
+        "WHERE merchant_id = $1 AND livemode = $2 AND record = ANY($3)",
         tenant.id(),
         tenant.livemode,
         &records,
@@ -209,33 +194,10 @@ pub(crate) async fn list(
     customer: CustomerId,
     page: &Page,
 ) -> sqlx::Result<Listed<Card>> {
-    let (after_at, after_id) = page.after_parts();
-    let (before_at, before_id) = page.before_parts();
-    let rows = sqlx::query_as!(
-        Row,
-        "/* gateway cards::list */
-         SELECT record, node, brand, bin, last_four, exp_month, exp_year, fingerprint, token_used_at, saved_at,
-             customer_id, metadata, created_at, charged_at
-         FROM cards
-         WHERE merchant_id = $1 AND livemode = $2 AND customer_id = $3
-           AND ($4::timestamptz IS NULL OR (created_at, record) < ($4, $5::uuid))
-           AND ($6::timestamptz IS NULL OR (created_at, record) > ($6, $7::uuid))
-         ORDER BY CASE WHEN $8 THEN created_at END ASC, CASE WHEN $8 THEN record END ASC, created_at DESC, record DESC
-         LIMIT $9",
-        tenant.id(),
-        tenant.livemode,
-        uuid(customer.as_bytes()),
-        after_at,
-        after_id,
-        before_at,
-        before_id,
-        page.ascending(),
-        page.fetch(),
-    )
-    .fetch_all(conn)
-    .await?;
-    let cards = rows.into_iter().map(Card::try_from).collect::<sqlx::Result<Vec<_>>>()?;
-    Ok(page.close(cards))
+    let customer = uuid(customer.as_bytes());
+    let rows =
+        page_of!(select, "/* gateway cards::list */ ", "record", "AND customer_id = $7", conn, tenant, page, customer,);
+    Ok(page.close(rows.into_iter().map(Card::try_from).collect::<sqlx::Result<Vec<_>>>()?))
 }
 
 /// Its `tok_` was turned into a `pm_`.

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::methods::MethodRef;
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 
 /// A charge.
 #[derive(Debug, Clone)]
@@ -108,12 +108,12 @@ impl TryFrom<Row> for Charge {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, payment_intent_id, attempt_id, status, amount_minor, currency, amount_captured_minor,
                 amount_released_minor, amount_refunded_minor, captured, card_record, payer_id, deposit_place, customer_id, approval_code,
-                response_code, decline_code, cvc_check, description, metadata, created_at FROM charges " + $tail,
+                response_code, decline_code, cvc_check, description, metadata, created_at FROM charges " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -222,45 +222,21 @@ pub(crate) async fn list(
     intent: Option<PaymentIntentId>,
     page: &Page,
 ) -> sqlx::Result<Listed<Charge>> {
-    let intent = intent.map(|id| uuid(id.as_bytes()));
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway charges::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
-               AND (created_at, id) > ($4::timestamptz, $5::uuid)
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at, id LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            intent,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway charges::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
-               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at DESC, id DESC LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            intent,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
+    let rows = match intent {
+        None => page_of!(select, "/* gateway charges::list */ ", "id", "", conn, tenant, page),
+        Some(id) => {
+            let id = uuid(id.as_bytes());
+            page_of!(
+                select,
+                "/* gateway charges::list of intent */ ",
+                "id",
+                "AND payment_intent_id = $7",
+                conn,
+                tenant,
+                page,
+                id
+            )
+        }
     };
     Ok(page.close(rows.into_iter().map(Charge::try_from).collect::<sqlx::Result<Vec<_>>>()?))
 }

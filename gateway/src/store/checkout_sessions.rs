@@ -11,7 +11,7 @@ use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 use crate::domain::checkout::{Mode, Status};
 
 /// A line of a session.
@@ -144,12 +144,12 @@ impl TryFrom<Row> for Session {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, mode, status, customer_id, currency, amount_minor, items, success_url, cancel_url, locale,
                 client_reference_id, email_masked, metadata, data, payment_intent_id, setup_intent_id, subscription_id, tries,
-                trying, created_at, expires_at, completed_at FROM checkout_sessions " + $tail,
+                trying, created_at, expires_at, completed_at FROM checkout_sessions " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -271,59 +271,20 @@ pub(crate) async fn list(
     status: Option<Status>,
     page: &Page,
 ) -> sqlx::Result<Listed<Session>> {
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway checkout_sessions::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2
-               AND ($3::uuid IS NULL OR customer_id = $3)
-               AND ($4::uuid IS NULL OR payment_intent_id = $4)
-               AND ($5::uuid IS NULL OR subscription_id = $5)
-               AND ($6::text IS NULL OR status = $6)
-               AND (created_at, id) > ($7::timestamptz, $8::uuid)
-               AND ($9::timestamptz IS NULL OR created_at >= $9) AND ($10::timestamptz IS NULL OR created_at < $10)
-             ORDER BY created_at, id LIMIT $11",
-            tenant.id(),
-            tenant.livemode,
-            customer.map(|id| uuid(id.as_bytes())),
-            intent.map(|id| uuid(id.as_bytes())),
-            subscription.map(|id| uuid(id.as_bytes())),
-            status.map(Status::as_str),
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway checkout_sessions::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2
-               AND ($3::uuid IS NULL OR customer_id = $3)
-               AND ($4::uuid IS NULL OR payment_intent_id = $4)
-               AND ($5::uuid IS NULL OR subscription_id = $5)
-               AND ($6::text IS NULL OR status = $6)
-               AND ($7::timestamptz IS NULL OR (created_at, id) < ($7, $8::uuid))
-               AND ($9::timestamptz IS NULL OR created_at >= $9) AND ($10::timestamptz IS NULL OR created_at < $10)
-             ORDER BY created_at DESC, id DESC LIMIT $11",
-            tenant.id(),
-            tenant.livemode,
-            customer.map(|id| uuid(id.as_bytes())),
-            intent.map(|id| uuid(id.as_bytes())),
-            subscription.map(|id| uuid(id.as_bytes())),
-            status.map(Status::as_str),
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    };
+    let rows = page_of!(
+        select,
+        "/* gateway checkout_sessions::list */ ",
+        "id",
+        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR payment_intent_id = $8)
+         AND ($9::uuid IS NULL OR subscription_id = $9) AND ($10::text IS NULL OR status = $10)",
+        conn,
+        tenant,
+        page,
+        customer.map(|id| uuid(id.as_bytes())),
+        intent.map(|id| uuid(id.as_bytes())),
+        subscription.map(|id| uuid(id.as_bytes())),
+        status.map(Status::as_str),
+    );
     let items = rows.into_iter().map(Session::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 
 /// A customer.
 #[derive(Debug, Clone)]
@@ -83,12 +83,12 @@ impl From<Row> for Customer {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, name_masked, email_masked, phone_masked, address_masked, description, metadata,
                 default_card_record, test_clock_id, delinquent, invoice_count, balance_minor, balance_currency, created_at,
-                deleted_at FROM customers " + $tail,
+                deleted_at FROM customers " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -204,44 +204,18 @@ pub(crate) async fn list(
     among: Option<&[Uuid]>,
     page: &Page,
 ) -> sqlx::Result<Listed<Customer>> {
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway customers::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND deleted_at IS NULL AND ($3::uuid[] IS NULL OR id = ANY($3))
-               AND (created_at, id) > ($4::timestamptz, $5::uuid)
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at, id LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            among,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway customers::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND deleted_at IS NULL AND ($3::uuid[] IS NULL OR id = ANY($3))
-               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at DESC, id DESC LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            among,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
+    let rows = match among {
+        None => page_of!(select, "/* gateway customers::list */ ", "id", "AND deleted_at IS NULL", conn, tenant, page,),
+        Some(ids) => page_of!(
+            select,
+            "/* gateway customers::list of ids */ ",
+            "id",
+            "AND deleted_at IS NULL AND id = ANY($7)",
+            conn,
+            tenant,
+            page,
+            ids,
+        ),
     };
     Ok(page.close(rows.into_iter().map(Customer::from).collect()))
 }

@@ -1,4 +1,5 @@
-//! Table `events`. Insert and read only; what is past its thirty days is forgotten.
+//! Table `events`. Insert and read only; what is past its thirty days is forgotten. The statement that writes an event also puts
+//! it into the queue of each webhook endpoint that wants it.
 
 use kura_wire::ids::{EventId, RequestId};
 use serde_json::{Map, Value};
@@ -6,7 +7,7 @@ use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 
 /// An event.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Event {
     pub idempotency_key: Option<String>,
     /// When.
     pub created_at: OffsetDateTime,
+    /// Endpoints that are yet to be told.
+    pub pending: i64,
 }
 
 struct Row {
@@ -35,6 +38,7 @@ struct Row {
     request_id: Option<Uuid>,
     idempotency_key: Option<String>,
     created_at: OffsetDateTime,
+    pending: i64,
 }
 
 impl From<Row> for Event {
@@ -47,21 +51,25 @@ impl From<Row> for Event {
             request: row.request_id.map(|id| RequestId::from_bytes(id.into_bytes())),
             idempotency_key: row.idempotency_key,
             created_at: row.created_at,
+            pending: row.pending,
         }
     }
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
-            $head + "SELECT id, type AS kind, object, previous, request_id, idempotency_key, created_at FROM events " + $tail,
+            $head + r#"SELECT id, type AS kind, object, previous, request_id, idempotency_key, created_at,
+                (SELECT count(*) FROM webhook_deliveries d
+                 WHERE d.merchant_id = events.merchant_id AND d.event_id = events.id AND d.state = 'pending') AS "pending!"
+                FROM events "# $(+ $tail)+,
             $($argument),*
         )
     };
 }
 
-/// Writes them down, in one statement.
+/// Writes them down and into the queues of the endpoints that want them, in one statement.
 pub(crate) async fn insert_all(conn: Conn<'_>, tenant: Tenant, events: &[Event]) -> sqlx::Result<()> {
     let column = |of: fn(&Event) -> String| events.iter().map(of).collect::<Vec<String>>();
     let ids: Vec<Uuid> = events.iter().map(|event| uuid(event.id.as_bytes())).collect();
@@ -70,9 +78,16 @@ pub(crate) async fn insert_all(conn: Conn<'_>, tenant: Tenant, events: &[Event])
     let first = events.first();
     sqlx::query!(
         "/* gateway events::insert_all */
-         INSERT INTO events (merchant_id, livemode, request_id, idempotency_key, created_at, id, type, object, previous)
-         SELECT $1, $2, $3, $4, $5, id, type, object, previous
-         FROM UNNEST($6::uuid[], $7::text[], $8::json[], $9::json[]) AS event (id, type, object, previous)",
+         WITH told AS (
+             INSERT INTO events (merchant_id, livemode, request_id, idempotency_key, created_at, id, type, object, previous)
+             SELECT $1, $2, $3, $4, $5, id, type, object, previous
+             FROM UNNEST($6::uuid[], $7::text[], $8::json[], $9::json[]) AS event (id, type, object, previous)
+             RETURNING id, type
+         )
+         INSERT INTO webhook_deliveries (merchant_id, event_id, endpoint_id, livemode, state, since, due_at, created_at)
+         SELECT $1, told.id, e.id, $2, 'pending', $5, $5, $5
+         FROM told JOIN webhook_endpoints e ON e.merchant_id = $1 AND e.livemode = $2 AND e.status = 'enabled'
+             AND e.deleted_at IS NULL AND (e.enabled_events = ARRAY['*'] OR told.type = ANY(e.enabled_events))",
         tenant.id(),
         tenant.livemode,
         first.and_then(|event| event.request).map(|id| uuid(id.as_bytes())),
@@ -102,53 +117,80 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: EventId) -> sqlx::R
     Ok(row.map(Event::from))
 }
 
-/// The merchant's events, perhaps of some kinds only.
+/// The merchant's events, perhaps of some kinds only, or only those of which all endpoints were told (or not all).
 pub(crate) async fn list(
     conn: Conn<'_>,
     tenant: Tenant,
     kinds: Option<&[String]>,
+    delivered: Option<bool>,
     page: &Page,
 ) -> sqlx::Result<Listed<Event>> {
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway events::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::text[] IS NULL OR type = ANY($3))
-               AND (created_at, id) > ($4::timestamptz, $5::uuid)
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at, id LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            kinds,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway events::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::text[] IS NULL OR type = ANY($3))
-               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at DESC, id DESC LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            kinds,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    };
+    let mut rows = Vec::new();
+    // One walk along the index for each kind: however rare it is among the others, it is found at once.
+    let kinds = kinds.map_or_else(|| vec![None], |kinds| kinds.iter().map(Some).collect());
+    for kind in kinds {
+        let conn = &mut *conn;
+        rows.extend(match (kind, delivered) {
+            (None, None) => page_of!(select, "/* gateway events::list */ ", "id", "", conn, tenant, page),
+            (Some(kind), None) => {
+                page_of!(select, "/* gateway events::list of kind */ ", "id", "AND type = $7", conn, tenant, page, kind)
+            }
+            (None, Some(delivered)) => page_of!(
+                select,
+                "/* gateway events::list delivered */ ",
+                "id",
+                "AND $7 = NOT EXISTS (SELECT FROM webhook_deliveries d
+                     WHERE d.merchant_id = $1 AND d.event_id = events.id AND d.state IN ('pending', 'failed'))",
+                conn,
+                tenant,
+                page,
+                delivered,
+            ),
+            (Some(kind), Some(delivered)) => page_of!(
+                select,
+                "/* gateway events::list delivered of kind */ ",
+                "id",
+                "AND type = $7 AND $8 = NOT EXISTS (SELECT FROM webhook_deliveries d
+                     WHERE d.merchant_id = $1 AND d.event_id = events.id AND d.state IN ('pending', 'failed'))",
+                conn,
+                tenant,
+                page,
+                kind,
+                delivered,
+            ),
+        });
+    }
+    rows.sort_by_key(|row| (row.created_at, row.id));
+    if !page.ascending() {
+        rows.reverse();
+    }
     Ok(page.close(rows.into_iter().map(Event::from).collect()))
+}
+
+/// The merchant's events from this moment on, the oldest first, without those that are known.
+pub(crate) async fn since(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    kinds: Option<&[String]>,
+    from: OffsetDateTime,
+    known: &[Uuid],
+    limit: i64,
+) -> sqlx::Result<Vec<Event>> {
+    let rows = select!(
+        "/* gateway events::since */ ",
+        "WHERE merchant_id = $1 AND livemode = $2 AND ($3::text[] IS NULL OR type = ANY($3)) AND created_at >= $4
+           AND id <> ALL($5::uuid[])
+         ORDER BY created_at, id LIMIT $6",
+        tenant.id(),
+        tenant.livemode,
+        kinds,
+        from,
+        known,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Event::from).collect())
 }
 
 /// Where this one stands in lists.

@@ -8,7 +8,7 @@ use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 use crate::domain::invoice::{Reason, Status};
 
 /// What a customer owes for a while.
@@ -146,13 +146,13 @@ impl TryFrom<Row> for Invoice {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, customer_id, subscription_id, test_clock_id, number, status, billing_reason, currency, total_minor,
                 starting_balance_minor, ending_balance_minor, amount_due_minor, amount_paid_minor, auto_advance, tries, trying,
                 try_off_session, payment_intent_id, period_start_at, period_end_at, description, metadata,
-                subscription_metadata, created_at, finalized_at, paid_at, voided_at, uncollectible_at, due_at FROM invoices " + $tail,
+                subscription_metadata, created_at, finalized_at, paid_at, voided_at, uncollectible_at, due_at FROM invoices " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -318,55 +318,18 @@ pub(crate) async fn list(
     status: Option<Status>,
     page: &Page,
 ) -> sqlx::Result<Listed<Invoice>> {
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway invoices::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2
-               AND ($3::uuid IS NULL OR customer_id = $3)
-               AND ($4::uuid IS NULL OR subscription_id = $4)
-               AND ($5::text IS NULL OR status = $5)
-               AND (created_at, id) > ($6::timestamptz, $7::uuid)
-               AND ($8::timestamptz IS NULL OR created_at >= $8) AND ($9::timestamptz IS NULL OR created_at < $9)
-             ORDER BY created_at, id LIMIT $10",
-            tenant.id(),
-            tenant.livemode,
-            customer.map(|id| uuid(id.as_bytes())),
-            subscription.map(|id| uuid(id.as_bytes())),
-            status.map(Status::as_str),
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway invoices::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2
-               AND ($3::uuid IS NULL OR customer_id = $3)
-               AND ($4::uuid IS NULL OR subscription_id = $4)
-               AND ($5::text IS NULL OR status = $5)
-               AND ($6::timestamptz IS NULL OR (created_at, id) < ($6, $7::uuid))
-               AND ($8::timestamptz IS NULL OR created_at >= $8) AND ($9::timestamptz IS NULL OR created_at < $9)
-             ORDER BY created_at DESC, id DESC LIMIT $10",
-            tenant.id(),
-            tenant.livemode,
-            customer.map(|id| uuid(id.as_bytes())),
-            subscription.map(|id| uuid(id.as_bytes())),
-            status.map(Status::as_str),
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    };
+    let rows = page_of!(
+        select,
+        "/* gateway invoices::list */ ",
+        "id",
+        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR subscription_id = $8) AND ($9::text IS NULL OR status = $9)",
+        conn,
+        tenant,
+        page,
+        customer.map(|id| uuid(id.as_bytes())),
+        subscription.map(|id| uuid(id.as_bytes())),
+        status.map(Status::as_str),
+    );
     let items = rows.into_iter().map(Invoice::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }

@@ -43,3 +43,19 @@ pub(crate) async fn insert(
     .await?;
     Ok(())
 }
+
+/// The merchant's name, as shoppers know it.
+pub(crate) async fn find_name(conn: Conn<'_>, tenant: Tenant) -> sqlx::Result<String> {
+    sqlx::query_scalar!("/* gateway merchants::find_name */ SELECT name FROM merchants WHERE id = $1", tenant.id(),)
+        .fetch_one(conn)
+        .await
+}
+
+/// Whether there is this merchant.
+pub(crate) async fn exists(conn: Conn<'_>, id: MerchantId) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!(
+        "/* gateway merchants::exists */ SELECT id FROM merchants WHERE id = $1",
+        uuid(id.as_bytes()),
+    );
+    Ok(found.fetch_optional(conn).await?.is_some())
+}

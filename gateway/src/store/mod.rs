@@ -25,12 +25,16 @@ pub mod payment_intents;
 pub mod prices;
 pub mod products;
 pub mod refunds;
+pub mod request_logs;
 pub mod setup_intents;
+pub mod signals;
 pub mod subscription_items;
 pub mod subscriptions;
 pub mod test_clocks;
 pub mod timeline;
 pub mod transfers;
+pub mod webhook_deliveries;
+pub mod webhook_endpoints;
 
 use kura_wire::ids::MerchantId;
 use serde_json::{Map, Value};
@@ -86,6 +90,11 @@ pub struct Page {
     pub until: Option<OffsetDateTime>,
 }
 
+/// Later than everything.
+const END: OffsetDateTime = time::macros::datetime!(9999-12-31 0:00 UTC);
+/// The database's own step.
+const MOMENT: time::Duration = time::Duration::microseconds(1);
+
 /// Where in a list.
 pub type Cursor = (OffsetDateTime, Uuid);
 
@@ -107,12 +116,20 @@ impl Page {
         self.before.is_some()
     }
 
-    fn after_parts(&self) -> (Option<OffsetDateTime>, Option<Uuid>) {
-        (self.after.map(|cursor| cursor.0), self.after.map(|cursor| cursor.1))
+    /// Where the walk begins, exclusively: at the cursor, or at the bound of `created` that lies before it.
+    fn edge(&self) -> Cursor {
+        match self.before {
+            Some(before) => self.from.map_or(before, |from| before.max((from - MOMENT, Uuid::max()))),
+            None => {
+                let until = (self.until.unwrap_or(END), Uuid::nil());
+                self.after.map_or(until, |after| after.min(until))
+            }
+        }
     }
 
-    fn before_parts(&self) -> (Option<OffsetDateTime>, Option<Uuid>) {
-        (self.before.map(|cursor| cursor.0), self.before.map(|cursor| cursor.1))
+    /// The bound of `created` at which it ends: the first moment too late where it goes to what is newer, else the earliest.
+    fn stop(&self) -> OffsetDateTime {
+        if self.ascending() { self.until.unwrap_or(END) } else { self.from.unwrap_or(OffsetDateTime::UNIX_EPOCH) }
     }
 
     /// One row more than asked for was fetched, to know whether there is more.
@@ -142,5 +159,60 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),
+    }
+}
+
+/// One page of a table, newest first, through the file's own `select!`: two statements, one for each direction of travel. Their
+/// bounds are there always, so that one plan serves every page: as far in as it may be, a page is one walk along an index that
+/// begins with merchant and mode (or what `$filter` names) and `(created_at, id)`.
+///
+/// `$1` is the merchant, `$2` the mode, `$3` and `$4` where the walk begins, `$5` where it ends, `$6` the limit; what `$filter`
+/// needs begins with `$7`.
+macro_rules! page_of {
+    ($select:ident, $head:literal, $id:literal, $filter:literal, $conn:expr, $tenant:expr, $page:expr $(, $own:expr)* $(,)?) => {{
+        let (at, id) = $page.edge();
+        if $page.ascending() {
+            $select!(
+                $head,
+                "WHERE merchant_id = $1 AND livemode = $2 AND (created_at, " $id ") > ($3, $4) AND created_at < $5 " $filter "
+                 ORDER BY created_at, " $id " LIMIT $6",
+                $tenant.id(), $tenant.livemode, at, id, $page.stop(), $page.fetch() $(, $own)*
+            )
+            .fetch_all($conn)
+            .await?
+        } else {
+            $select!(
+                $head,
+                "WHERE merchant_id = $1 AND livemode = $2 AND (created_at, " $id ") < ($3, $4) AND created_at >= $5 " $filter "
+                 ORDER BY created_at DESC, " $id " DESC LIMIT $6",
+                $tenant.id(), $tenant.livemode, at, id, $page.stop(), $page.fetch() $(, $own)*
+            )
+            .fetch_all($conn)
+            .await?
+        }
+    }};
+}
+pub(crate) use page_of;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    /// The walk begins at the cursor or at the bound of `created`, whichever is met first.
+    #[test]
+    fn a_walk_begins_where_its_bounds_say() {
+        let (early, late) = (datetime!(2026-11-01 0:00 UTC), datetime!(2026-11-20 0:00 UTC));
+        let id = Uuid::from_bytes([5; 16]);
+        assert_eq!(Page::default().edge(), (END, Uuid::nil()));
+        assert_eq!(Page { until: Some(late), ..Page::default() }.edge(), (late, Uuid::nil()));
+        let from_cursor = Page { after: Some((early, id)), until: Some(late), ..Page::default() };
+        assert_eq!(from_cursor.edge(), (early, id));
+        let beyond = Page { after: Some((late, id)), until: Some(early), ..Page::default() };
+        assert_eq!(beyond.edge(), (early, Uuid::nil()));
+        let up = Page { before: Some((early, id)), from: Some(late), until: Some(late), ..Page::default() };
+        assert_eq!((up.edge(), up.stop()), ((late - MOMENT, Uuid::max()), late));
+        assert_eq!(Page { before: Some((late, id)), from: Some(early), ..Page::default() }.edge(), (late, id));
+        assert_eq!(Page { from: Some(early), ..Page::default() }.stop(), early);
     }
 }

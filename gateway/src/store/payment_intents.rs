@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::methods::MethodRef;
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 use crate::domain::payment_intent::{CaptureMethod, InFlight, Progress, Status};
 
 /// The card named for a payment.
@@ -342,14 +342,15 @@ impl Intent {
 
 /// All columns, between a head that names the statement and a tail.
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, amount_minor, currency, status, capture_method, amount_capturable_minor,
                 amount_received_minor, amount_refunding_minor, amount_refunded_minor, card_record, card_use, payer_id,
                 payment_method_types, deposit_options, customer_id, description, receipt_email_masked, metadata, return_url, request_three_d_secure, setup_future_usage,
                 automatic_payment_methods, latest_charge_id, error_code, error_decline_code, error_charge_id,
-                error_card_record, error_payer_id, cancellation_reason, canceled_at, invoice_id, created_at FROM payment_intents " + $tail,
+                error_card_record, error_payer_id, cancellation_reason, canceled_at, invoice_id, created_at
+                FROM payment_intents " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -489,48 +490,23 @@ pub(crate) async fn list(
     customer: Option<CustomerId>,
     page: &Page,
 ) -> sqlx::Result<Listed<Intent>> {
-    let customer = customer.map(|id| uuid(id.as_bytes()));
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway payment_intents::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR customer_id = $3)
-               AND (created_at, id) > ($4::timestamptz, $5::uuid)
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at, id LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            customer,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway payment_intents::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR customer_id = $3)
-               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at DESC, id DESC LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            customer,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
+    let rows = match customer {
+        None => page_of!(select, "/* gateway payment_intents::list */ ", "id", "", conn, tenant, page),
+        Some(id) => {
+            let id = uuid(id.as_bytes());
+            page_of!(
+                select,
+                "/* gateway payment_intents::list of customer */ ",
+                "id",
+                "AND customer_id = $7",
+                conn,
+                tenant,
+                page,
+                id
+            )
+        }
     };
-    let intents = rows.into_iter().map(Intent::try_from).collect::<sqlx::Result<Vec<_>>>()?;
-    Ok(page.close(intents))
+    Ok(page.close(rows.into_iter().map(Intent::try_from).collect::<sqlx::Result<Vec<_>>>()?))
 }
 
 /// Where this one stands in lists.

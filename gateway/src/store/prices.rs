@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 use crate::domain::calendar::{Interval, Recurring};
 
 /// A price.
@@ -66,11 +66,11 @@ impl From<Row> for Price {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, product_id, currency, unit_amount_minor, recurring_interval, recurring_count, nickname, lookup_key,
-                active, metadata, created_at FROM prices " + $tail,
+                active, metadata, created_at FROM prices " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -201,58 +201,20 @@ pub(crate) async fn list(
     page: &Page,
 ) -> sqlx::Result<Listed<Price>> {
     let product = filter.product.map(|id| uuid(id.as_bytes()));
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway prices::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::bool IS NULL OR active = $3)
-               AND ($4::text IS NULL OR currency = $4) AND ($5::uuid IS NULL OR product_id = $5)
-               AND ($6::bool IS NULL OR (recurring_interval IS NOT NULL) = $6)
-               AND ($7::text[] IS NULL OR lookup_key = ANY($7)) AND (created_at, id) > ($8::timestamptz, $9::uuid)
-               AND ($10::timestamptz IS NULL OR created_at >= $10) AND ($11::timestamptz IS NULL OR created_at < $11)
-             ORDER BY created_at, id LIMIT $12",
-            tenant.id(),
-            tenant.livemode,
-            filter.active,
-            filter.currency,
-            product,
-            filter.recurring,
-            filter.lookup_keys,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway prices::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::bool IS NULL OR active = $3)
-               AND ($4::text IS NULL OR currency = $4) AND ($5::uuid IS NULL OR product_id = $5)
-               AND ($6::bool IS NULL OR (recurring_interval IS NOT NULL) = $6)
-               AND ($7::text[] IS NULL OR lookup_key = ANY($7))
-               AND ($8::timestamptz IS NULL OR (created_at, id) < ($8, $9::uuid))
-               AND ($10::timestamptz IS NULL OR created_at >= $10) AND ($11::timestamptz IS NULL OR created_at < $11)
-             ORDER BY created_at DESC, id DESC LIMIT $12",
-            tenant.id(),
-            tenant.livemode,
-            filter.active,
-            filter.currency,
-            product,
-            filter.recurring,
-            filter.lookup_keys,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    };
+    let rows = page_of!(
+        select,
+        "/* gateway prices::list */ ",
+        "id",
+        "AND ($7::bool IS NULL OR active = $7) AND ($8::text IS NULL OR currency = $8) AND ($9::uuid IS NULL OR product_id = $9) AND ($10::bool IS NULL OR (recurring_interval IS NOT NULL) = $10) AND ($11::text[] IS NULL OR lookup_key = ANY($11))",
+        conn,
+        tenant,
+        page,
+        filter.active,
+        filter.currency,
+        product,
+        filter.recurring,
+        filter.lookup_keys,
+    );
     Ok(page.close(rows.into_iter().map(Price::from).collect()))
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 
 /// A product.
 #[derive(Debug, Clone)]
@@ -63,11 +63,11 @@ impl From<Row> for Product {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, name, description, unit_label, url, active, default_price_id, metadata, created_at, updated_at
-                FROM products " + $tail,
+                FROM products " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -172,48 +172,17 @@ pub(crate) async fn list(
     active: Option<bool>,
     page: &Page,
 ) -> sqlx::Result<Listed<Product>> {
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway products::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid[] IS NULL OR id = ANY($3))
-               AND ($4::bool IS NULL OR active = $4) AND (created_at, id) > ($5::timestamptz, $6::uuid)
-               AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
-             ORDER BY created_at, id LIMIT $9",
-            tenant.id(),
-            tenant.livemode,
-            among,
-            active,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway products::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid[] IS NULL OR id = ANY($3))
-               AND ($4::bool IS NULL OR active = $4)
-               AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6::uuid))
-               AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
-             ORDER BY created_at DESC, id DESC LIMIT $9",
-            tenant.id(),
-            tenant.livemode,
-            among,
-            active,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    };
+    let rows = page_of!(
+        select,
+        "/* gateway products::list */ ",
+        "id",
+        "AND ($7::uuid[] IS NULL OR id = ANY($7)) AND ($8::bool IS NULL OR active = $8)",
+        conn,
+        tenant,
+        page,
+        among,
+        active,
+    );
     Ok(page.close(rows.into_iter().map(Product::from).collect()))
 }
 

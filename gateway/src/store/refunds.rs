@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 
 /// A refund.
 #[derive(Debug, Clone)]
@@ -71,11 +71,11 @@ impl From<Row> for Refund {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, payment_intent_id, charge_id, status, amount_minor, currency, reason, failure_reason,
-                metadata, method, network_reference, created_at FROM refunds " + $tail,
+                metadata, method, network_reference, created_at FROM refunds " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -150,49 +150,30 @@ pub(crate) async fn list(
     charge: Option<ChargeId>,
     page: &Page,
 ) -> sqlx::Result<Listed<Refund>> {
-    let intent = intent.map(|id| uuid(id.as_bytes()));
-    let charge = charge.map(|id| uuid(id.as_bytes()));
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway refunds::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
-               AND ($4::uuid IS NULL OR charge_id = $4) AND (created_at, id) > ($5::timestamptz, $6::uuid)
-               AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
-             ORDER BY created_at, id LIMIT $9",
-            tenant.id(),
-            tenant.livemode,
-            intent,
+    let (intent, charge) = (intent.map(|id| uuid(id.as_bytes())), charge.map(|id| uuid(id.as_bytes())));
+    let rows = match (charge, intent) {
+        (None, None) => page_of!(select, "/* gateway refunds::list */ ", "id", "", conn, tenant, page),
+        (Some(charge), intent) => page_of!(
+            select,
+            "/* gateway refunds::list of charge */ ",
+            "id",
+            "AND charge_id = $7 AND ($8::uuid IS NULL OR payment_intent_id = $8)",
+            conn,
+            tenant,
+            page,
             charge,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway refunds::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR payment_intent_id = $3)
-               AND ($4::uuid IS NULL OR charge_id = $4)
-               AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6::uuid))
-               AND ($7::timestamptz IS NULL OR created_at >= $7) AND ($8::timestamptz IS NULL OR created_at < $8)
-             ORDER BY created_at DESC, id DESC LIMIT $9",
-            tenant.id(),
-            tenant.livemode,
             intent,
-            charge,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
+        ),
+        (None, Some(intent)) => page_of!(
+            select,
+            "/* gateway refunds::list of payment */ ",
+            "id",
+            "AND payment_intent_id = $7",
+            conn,
+            tenant,
+            page,
+            intent,
+        ),
     };
     Ok(page.close(rows.into_iter().map(Refund::from).collect()))
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::payment_intents::{FutureUsage, NamedCard, ThreeDSecure, use_word};
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 use crate::domain::setup_intent::Status;
 
 /// A question to the network that is under way.
@@ -133,13 +133,13 @@ impl TryFrom<Row> for Setup {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, status, usage, customer_id, card_record, card_use, description, metadata,
                 automatic_payment_methods, return_url, request_three_d_secure, error_code, error_decline_code,
                 error_card_record, cancellation_reason, attempt_id, network_reference, authentication_id, resolve_at, created_at
-                FROM setup_intents " + $tail,
+                FROM setup_intents " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -243,48 +243,23 @@ pub(crate) async fn list(
     customer: Option<CustomerId>,
     page: &Page,
 ) -> sqlx::Result<Listed<Setup>> {
-    let customer = customer.map(|id| uuid(id.as_bytes()));
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway setup_intents::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR customer_id = $3)
-               AND (created_at, id) > ($4::timestamptz, $5::uuid)
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at, id LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            customer,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway setup_intents::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND ($3::uuid IS NULL OR customer_id = $3)
-               AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5::uuid))
-               AND ($6::timestamptz IS NULL OR created_at >= $6) AND ($7::timestamptz IS NULL OR created_at < $7)
-             ORDER BY created_at DESC, id DESC LIMIT $8",
-            tenant.id(),
-            tenant.livemode,
-            customer,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
+    let rows = match customer {
+        None => page_of!(select, "/* gateway setup_intents::list */ ", "id", "", conn, tenant, page),
+        Some(id) => {
+            let id = uuid(id.as_bytes());
+            page_of!(
+                select,
+                "/* gateway setup_intents::list of customer */ ",
+                "id",
+                "AND customer_id = $7",
+                conn,
+                tenant,
+                page,
+                id
+            )
+        }
     };
-    let setups = rows.into_iter().map(Setup::try_from).collect::<sqlx::Result<Vec<_>>>()?;
-    Ok(page.close(setups))
+    Ok(page.close(rows.into_iter().map(Setup::try_from).collect::<sqlx::Result<Vec<_>>>()?))
 }
 
 /// Where this one stands in lists.

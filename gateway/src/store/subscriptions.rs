@@ -8,7 +8,7 @@ use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 use crate::domain::subscription::{Course, Status};
 
 /// A customer's subscription.
@@ -147,13 +147,13 @@ impl TryFrom<Row> for Subscription {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, customer_id, test_clock_id, status, currency, anchor_at, period_start_at, period_end_at,
                 trial_start_at, trial_end_at, trial_without_card, trial_end_told, cancel_at, cancel_at_period_end, canceled_at,
                 ended_at, cancellation_reason, cancellation_comment, cancellation_feedback, default_card_record, saves_card,
-                latest_invoice_id, description, metadata, created_at FROM subscriptions " + $tail,
+                latest_invoice_id, description, metadata, created_at FROM subscriptions " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -284,61 +284,19 @@ pub(crate) async fn list(
     states: Option<&[String]>,
     page: &Page,
 ) -> sqlx::Result<Listed<Subscription>> {
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway subscriptions::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2
-               AND ($3::uuid IS NULL OR customer_id = $3)
-               AND ($4::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1
-                   AND item.subscription_id = subscriptions.id AND item.price_id = $4))
-               AND ($5::uuid IS NULL OR test_clock_id = $5)
-               AND ($6::text[] IS NULL OR status = ANY($6))
-               AND (created_at, id) > ($7::timestamptz, $8::uuid)
-               AND ($9::timestamptz IS NULL OR created_at >= $9) AND ($10::timestamptz IS NULL OR created_at < $10)
-             ORDER BY created_at, id LIMIT $11",
-            tenant.id(),
-            tenant.livemode,
-            customer.map(|id| uuid(id.as_bytes())),
-            price,
-            clock.map(|id| uuid(id.as_bytes())),
-            states,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway subscriptions::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2
-               AND ($3::uuid IS NULL OR customer_id = $3)
-               AND ($4::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1
-                   AND item.subscription_id = subscriptions.id AND item.price_id = $4))
-               AND ($5::uuid IS NULL OR test_clock_id = $5)
-               AND ($6::text[] IS NULL OR status = ANY($6))
-               AND ($7::timestamptz IS NULL OR (created_at, id) < ($7, $8::uuid))
-               AND ($9::timestamptz IS NULL OR created_at >= $9) AND ($10::timestamptz IS NULL OR created_at < $10)
-             ORDER BY created_at DESC, id DESC LIMIT $11",
-            tenant.id(),
-            tenant.livemode,
-            customer.map(|id| uuid(id.as_bytes())),
-            price,
-            clock.map(|id| uuid(id.as_bytes())),
-            states,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    };
+    let rows = page_of!(
+        select,
+        "/* gateway subscriptions::list */ ",
+        "id",
+        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8)) AND ($9::uuid IS NULL OR test_clock_id = $9) AND ($10::text[] IS NULL OR status = ANY($10))",
+        conn,
+        tenant,
+        page,
+        customer.map(|id| uuid(id.as_bytes())),
+        price,
+        clock.map(|id| uuid(id.as_bytes())),
+        states,
+    );
     let items = rows.into_iter().map(Subscription::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }

@@ -7,7 +7,7 @@ use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, page_of, uuid};
 
 /// What a clock does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,10 +77,10 @@ impl TryFrom<Row> for TestClock {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
-            $head + "SELECT id, name, frozen_at, target_at, status, created_at FROM test_clocks " + $tail,
+            $head + "SELECT id, name, frozen_at, target_at, status, created_at FROM test_clocks " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -230,43 +230,8 @@ pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: TestClockId) -> sql
 
 /// The merchant's clocks.
 pub(crate) async fn list(conn: Conn<'_>, tenant: Tenant, page: &Page) -> sqlx::Result<Listed<TestClock>> {
-    let rows = if page.ascending() {
-        let (at, id) = page.before_parts();
-        select!(
-            "/* gateway test_clocks::list ascending */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND deleted_at IS NULL
-               AND (created_at, id) > ($3::timestamptz, $4::uuid)
-               AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
-             ORDER BY created_at, id LIMIT $7",
-            tenant.id(),
-            tenant.livemode,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    } else {
-        let (at, id) = page.after_parts();
-        select!(
-            "/* gateway test_clocks::list */ ",
-            "WHERE merchant_id = $1 AND livemode = $2 AND deleted_at IS NULL
-               AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::uuid))
-               AND ($5::timestamptz IS NULL OR created_at >= $5) AND ($6::timestamptz IS NULL OR created_at < $6)
-             ORDER BY created_at DESC, id DESC LIMIT $7",
-            tenant.id(),
-            tenant.livemode,
-            at,
-            id,
-            page.from,
-            page.until,
-            page.fetch(),
-        )
-        .fetch_all(conn)
-        .await?
-    };
+    let rows =
+        page_of!(select, "/* gateway test_clocks::list */ ", "id", "AND deleted_at IS NULL", conn, tenant, page,);
     let items = rows.into_iter().map(TestClock::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }

@@ -16,7 +16,9 @@ use crate::ports::{Ports, VaultPorts, local, url};
 use crate::postgres::{Cluster, Place, Programs, Spec, apply_roles, owner_password_file};
 use crate::services::KeyProvider;
 use crate::settings::{Setting, configuration};
-use crate::state::{State, private_directory, read_if_there, secret_in, write_private, write_private_json};
+use crate::state::{
+    State, private_directory, read_if_there, secret_in, signing_secret_in, write_private, write_private_json,
+};
 use crate::terminal::Progress;
 use crate::tools::{clean_environment, output};
 use crate::vault::Control;
@@ -140,6 +142,10 @@ impl BringUp<'_> {
         }
         private_directory(&self.state.path("logs"))?;
         certificates::ensure(self.state)?;
+        private_directory(&self.state.path("notices"))?;
+        for network in services::NETWORKS {
+            signing_secret_in(&services::notice_secret(self.state, network))?;
+        }
         secret_in(&self.state.path("gateway/gateway.secret")).map(drop)
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kura_iso8583::{Class, Field, FieldError, Message, Mti};
 
@@ -10,6 +10,7 @@ use crate::books::{Answer, Books, Change, Draws, code};
 use crate::journal::{Ended, Journal, JournalError, Kept};
 use crate::request::{self, Request};
 use crate::text::Text;
+use crate::three_d_secure::Directory;
 
 const APPROVAL_LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKLMNPQRSTUVWX";
 
@@ -35,22 +36,31 @@ pub enum Unanswered {
 pub struct Acquirer {
     books: Mutex<Books>,
     journal: Journal<Change>,
+    directory: Arc<Directory>,
 }
 
 impl Acquirer {
-    /// Opens the books. The second value resolves when the journal's writer has ended.
+    /// Opens the books; the directory knows what was proven. The second value resolves when the journal's writer has ended.
     ///
     /// # Errors
     /// [`JournalError`] when the journal can't be read.
-    pub fn open(journal: &Path) -> Result<(Self, Ended), JournalError> {
+    pub fn open(journal: &Path, directory: Arc<Directory>) -> Result<(Self, Ended), JournalError> {
         let (journal, books, ended) = Journal::open(journal)?;
-        Ok((Self { books: Mutex::new(books), journal }, ended))
+        Ok((Self { books: Mutex::new(books), journal, directory }, ended))
     }
 
     /// The books, to be read; nothing is decided meanwhile, so not for long.
     pub fn books(&self) -> MutexGuard<'_, Books> {
         // Decisions don't panic; and a change is applied whole or not at all.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all that the books say is on disk.
+    ///
+    /// # Errors
+    /// [`Unanswered::Journal`].
+    pub async fn wait_written(&self) -> Result<(), Unanswered> {
+        self.journal.append(None).await.map_err(|_| Unanswered::Journal)
     }
 
     /// Decides, writes down, then answers. `Ok(None)` is a test card's silence.
@@ -91,7 +101,12 @@ impl Acquirer {
         &self,
         request: &Request,
     ) -> Result<(Option<Answer>, crate::journal::Written), crate::books::Inconsistent> {
-        let draws = Draws { now: kura_platform::clock::now(), approval_code: approval_code() };
+        let now = kura_platform::clock::now();
+        let proven = match request {
+            Request::Payment(payment) | Request::Verification(payment) => self.directory.proven(payment),
+            _ => None,
+        };
+        let draws = Draws { now, approval_code: approval_code(), proven };
         let mut books = self.books();
         let decision = books.decide(request, &draws);
         if let Some(change) = &decision.change {
@@ -175,7 +190,10 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_answered_before_it_is_written() {
         let (journal, mut waiting) = Journal::by_hand();
-        let acquirer = Acquirer { books: Mutex::default(), journal };
+        let folder = std::env::temp_dir().join(format!("kura-acquirer-{}", std::process::id()));
+        let (directory, _) =
+            Directory::open(&folder.join("cases.jsonl"), "", crate::three_d_secure::CHALLENGE_LIFE).unwrap();
+        let acquirer = Acquirer { books: Mutex::default(), journal, directory };
         let brief = Duration::from_millis(50);
         let mut approval = Box::pin(acquirer.answer(purchase()));
         assert!(timeout(brief, &mut approval).await.is_err());
@@ -189,6 +207,7 @@ mod tests {
         let asked = timeout(brief, asked).await.unwrap().unwrap().unwrap();
         assert_eq!(asked.field(Field::ApprovalCode), approval.field(Field::ApprovalCode));
         drop(waiting);
+        std::fs::remove_dir_all(folder).unwrap();
         assert!(matches!(acquirer.answer(inquiry()).await, Err(Unanswered::Journal)));
     }
 }

@@ -21,6 +21,40 @@ pub enum Behaviour {
     NoSuchCard,
 }
 
+/// What the access control server behind a card's range does (EMV 3-D Secure, transaction status).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enrolment {
+    /// The range takes no part.
+    None,
+    /// Y without a question.
+    Frictionless,
+    /// C: the shopper is asked.
+    Challenge,
+    /// C where the merchant wants it, else Y.
+    OnRequest,
+    /// A: it vouches for the attempt.
+    Attempt,
+    /// U: it can't tell.
+    Unavailable,
+    /// N.
+    Failed,
+    /// R.
+    Rejected,
+}
+
+/// When the issuer declines with 1A for want of a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// Never.
+    Never,
+    /// While the cardholder is there.
+    OnSession,
+    /// Also when the merchant charges by itself, unless the card was once proven to this merchant.
+    UnlessSetUp,
+    /// Always.
+    Always,
+}
+
 /// A row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct TestCard {
@@ -30,10 +64,25 @@ pub struct TestCard {
     pub what: &'static str,
     /// For the simulator.
     pub behaviour: Behaviour,
+    /// For the access control server.
+    pub enrolment: Enrolment,
+    /// For the issuer.
+    pub demand: Demand,
 }
 
 const fn card(number: &'static str, what: &'static str, behaviour: Behaviour) -> TestCard {
-    TestCard { number, what, behaviour }
+    TestCard { number, what, behaviour, enrolment: Enrolment::None, demand: Demand::Never }
+}
+
+/// One that takes part in 3-D Secure.
+const fn secured(number: &'static str, what: &'static str, enrolment: Enrolment, demand: Demand) -> TestCard {
+    TestCard { number, what, behaviour: Behaviour::Approve, enrolment, demand }
+}
+
+/// One that is asked for a proof and declined all the same.
+const fn secured_and_declined(number: &'static str, what: &'static str, code: &'static str) -> TestCard {
+    let behaviour = Behaviour::Decline(code);
+    TestCard { number, what, behaviour, enrolment: Enrolment::Challenge, demand: Demand::OnSession }
 }
 
 /// Every number that is treated by name.
@@ -51,6 +100,53 @@ pub const TEST_CARDS: &[TestCard] = &[
     card("4000000000000119", "declined, processing error", Behaviour::Decline("96")),
     card("4000000000006009", "the message never arrives, and nothing answers", Behaviour::NeverArrives),
     card("4000000000006017", "approved, and the answer is lost", Behaviour::AnswerLost),
+    secured(
+        "4000000000003220",
+        "3-D Secure: the bank asks the shopper; without it declined with 1A",
+        Enrolment::Challenge,
+        Demand::OnSession,
+    ),
+    secured(
+        "4000002500003155",
+        "3-D Secure: the same, and also for a charge without the shopper unless the card was set up with it",
+        Enrolment::Challenge,
+        Demand::UnlessSetUp,
+    ),
+    secured(
+        "4000002760003184",
+        "3-D Secure: the same, for every charge, set up or not",
+        Enrolment::Challenge,
+        Demand::Always,
+    ),
+    secured(
+        "4000000000003055",
+        "3-D Secure: not required; asks the shopper if the merchant wants it",
+        Enrolment::OnRequest,
+        Demand::Never,
+    ),
+    secured_and_declined("4000008260003178", "3-D Secure required, then declined for insufficient funds", "51"),
+    secured_and_declined("4000008400001629", "3-D Secure required, then declined without a reason", "05"),
+    secured(
+        "4000000000006033",
+        "3-D Secure required, and proven without a question",
+        Enrolment::Frictionless,
+        Demand::OnSession,
+    ),
+    secured(
+        "4000000000006041",
+        "3-D Secure: the bank says that it isn’t the cardholder",
+        Enrolment::Failed,
+        Demand::Never,
+    ),
+    secured("4000000000006058", "3-D Secure: the bank acknowledges the attempt", Enrolment::Attempt, Demand::OnSession),
+    secured("4000000000006066", "3-D Secure: the bank can’t be asked", Enrolment::Unavailable, Demand::Never),
+    secured("4000000000006074", "3-D Secure: the bank won’t have it", Enrolment::Rejected, Demand::Never),
+    secured(
+        "5200000000006087",
+        "3-D Secure required, proven without a question (Mastercard)",
+        Enrolment::Frictionless,
+        Demand::OnSession,
+    ),
 ];
 
 /// All that the simulator keeps of a card number.
@@ -58,6 +154,12 @@ pub const TEST_CARDS: &[TestCard] = &[
 pub struct CardFacts {
     /// What the issuer does.
     pub behaviour: Behaviour,
+    /// What the access control server does.
+    pub enrolment: Enrolment,
+    /// When the issuer wants a proof.
+    pub demand: Demand,
+    /// Whose scheme: its electronic commerce indicators are other ones.
+    pub mastercard: bool,
     /// The last four digits.
     pub last_four: Text<4>,
 }
@@ -66,13 +168,16 @@ impl CardFacts {
     /// Looks a number up; `None` if it has less than four digits. The number is not kept.
     pub fn of(pan: &str) -> Option<Self> {
         let last_four = Text::new(pan.get(pan.len().checked_sub(4)?..)?)?;
-        let listed = TEST_CARDS.iter().find(|card| card.number == pan).map(|card| card.behaviour);
-        let behaviour = match listed {
-            Some(behaviour) => behaviour,
-            None if kura_platform::redact::luhn(pan.as_bytes()) => Behaviour::Approve,
-            None => Behaviour::NoSuchCard,
-        };
-        Some(Self { behaviour, last_four })
+        let mastercard = pan.starts_with(['2', '5']);
+        let unlisted =
+            |behaviour| Self { behaviour, enrolment: Enrolment::None, demand: Demand::Never, mastercard, last_four };
+        Some(match TEST_CARDS.iter().find(|card| card.number == pan) {
+            Some(TestCard { behaviour, enrolment, demand, .. }) => {
+                Self { enrolment: *enrolment, demand: *demand, ..unlisted(*behaviour) }
+            }
+            None if kura_platform::redact::luhn(pan.as_bytes()) => unlisted(Behaviour::Approve),
+            None => unlisted(Behaviour::NoSuchCard),
+        })
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use kura_platform::tls::TlsConfig;
 use serde::Deserialize;
 
+use crate::courier::CourierConfig;
+
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +24,10 @@ pub struct Config {
     pub books: PathBuf,
     /// The folder of the other services' journals; made when it isn't there.
     pub journals: PathBuf,
+    /// How the gateway is told of what happened; it isn't, when this is missing.
+    pub notices: Option<CourierConfig>,
+    /// How long a shopper has for a 3-D Secure challenge, where it isn't ten minutes.
+    pub challenge_life_ms: Option<u64>,
     /// The acquirer's certificate, and the networks' CA that clients' certificates must come from.
     pub tls: TlsConfig,
     /// The other services' certificate, and the same CA.

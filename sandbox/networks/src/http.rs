@@ -219,7 +219,7 @@ fn entry_row(entry: &Entry) -> EntryRow {
 }
 
 /// `JPY 1,000`, `USD 10.00`.
-fn money(amount_minor: u64, currency: Text<3>) -> String {
+pub(crate) fn money(amount_minor: u64, currency: Text<3>) -> String {
     let code = currency.as_str().to_ascii_uppercase();
     let decimals = iso_currency::Currency::from_code(&code).and_then(|currency| currency.exponent()).unwrap_or(0);
     let unit = 10_u64.saturating_pow(u32::from(decimals));

@@ -254,6 +254,7 @@ mod tests {
             response_code: Text::new("00").unwrap(),
             approval_code: Text::new("A1B2C3"),
             cvc_result: None,
+            authentication: None,
             last_four: Text::new("4242"),
             at: datetime!(2026-11-22 10:11:12.5 UTC),
         })

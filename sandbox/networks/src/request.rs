@@ -8,6 +8,9 @@ use crate::text::Text;
 
 /// Processing codes.
 const PURCHASE: &str = "000000";
+const VERIFICATION: &str = "330000";
+/// Entry mode, its first two digits: the card is kept by the merchant, who charges by itself.
+const KEPT: &str = "10";
 const REFUND: &str = "200000";
 
 /// What a message asks.
@@ -15,6 +18,8 @@ const REFUND: &str = "200000";
 pub enum Request {
     /// 0100, or 0200 with processing code 000000.
     Payment(Payment),
+    /// 0100 over nothing, with processing code 330000.
+    Verification(Payment),
     /// 0220.
     Capture(FollowUp),
     /// 0200 with processing code 200000.
@@ -51,6 +56,21 @@ pub struct Payment {
     pub expiry: Text<4>,
     /// Whether a CVC came along.
     pub cvc_sent: bool,
+    /// Whether the merchant charges by itself.
+    pub merchant_initiated: bool,
+    /// What is said of 3-D Secure.
+    pub proof: Option<Proof>,
+}
+
+/// What is said of 3-D Secure; whether it is so stands in the directory's journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// Electronic commerce indicator.
+    pub eci: Text<2>,
+    /// The authentication value.
+    pub value: Option<String>,
+    /// Which authentication.
+    pub transaction_id: Option<Text<36>>,
 }
 
 /// Do something about an earlier message.
@@ -92,7 +112,13 @@ impl Request {
         required(message, Field::TransmittedAt)?;
         required(message, Field::Stan)?;
         match class {
-            Class::Authorization => read_payment(message, reference, false).map(Self::Payment),
+            Class::Authorization if message.field(Field::ProcessingCode) == Some(VERIFICATION) => {
+                read_payment(message, reference, false).map(Self::Verification)
+            }
+            Class::Authorization => {
+                require_purchase(message)?;
+                read_payment(message, reference, false).map(Self::Payment)
+            }
             Class::Financial => match required(message, Field::ProcessingCode)? {
                 PURCHASE => read_payment(message, reference, true).map(Self::Payment),
                 REFUND => read_follow_up(message, reference).map(Self::Refund),
@@ -111,10 +137,12 @@ impl Request {
     }
 }
 
+fn require_purchase(message: &Message) -> Result<(), FormatError> {
+    let code = required(message, Field::ProcessingCode)?;
+    if code == PURCHASE { Ok(()) } else { Err(FormatError(Field::ProcessingCode)) }
+}
+
 fn read_payment(message: &Message, reference: Reference, capture: bool) -> Result<Payment, FormatError> {
-    if required(message, Field::ProcessingCode)? != PURCHASE {
-        return Err(FormatError(Field::ProcessingCode));
-    }
     for field in [Field::EntryMode, Field::ConditionCode, Field::Terminal] {
         required(message, field)?;
     }
@@ -126,7 +154,19 @@ fn read_payment(message: &Message, reference: Reference, capture: bool) -> Resul
         card: CardFacts::of(required(message, Field::Pan)?).ok_or(FormatError(Field::Pan))?,
         expiry: expiry(message)?,
         cvc_sent: message.cvc().map_err(|error| FormatError(error.field))?.is_some(),
+        merchant_initiated: required(message, Field::EntryMode)?.starts_with(KEPT),
+        proof: proof(message)?,
     })
+}
+
+fn proof(message: &Message) -> Result<Option<Proof>, FormatError> {
+    let malformed = FormatError(Field::PrivateData);
+    let Some(sent) = message.proof().map_err(|error| FormatError(error.field))? else { return Ok(None) };
+    Ok(Some(Proof {
+        eci: Text::new(sent.eci).ok_or(malformed)?,
+        value: sent.value.map(str::to_owned),
+        transaction_id: sent.transaction_id.map(|id| Text::new(id).ok_or(malformed)).transpose()?,
+    }))
 }
 
 fn read_follow_up(message: &Message, reference: Reference) -> Result<FollowUp, FormatError> {

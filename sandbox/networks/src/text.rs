@@ -25,6 +25,11 @@ impl<const N: usize> Text<N> {
         Self(bytes.map(|byte| alphabet.get(usize::from(byte % 32)).copied().unwrap_or(b'0')))
     }
 
+    /// Digits for as many random bytes.
+    pub fn of_digits(bytes: [u8; N]) -> Self {
+        Self(bytes.map(|byte| b'0' + byte % 10))
+    }
+
     /// The characters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -1,4 +1,5 @@
-//! What stands inside fields 48, 90 and 120: the CVC, what became of it, and which message another one is about.
+//! What stands inside fields 48, 90 and 120: the CVC, what became of it, the proof of 3-D Secure, and which message another one
+//! is about.
 
 use std::fmt;
 
@@ -11,6 +12,9 @@ use crate::mti::Mti;
 const CVC: &str = "92";
 const CVC_RESULT: &str = "87";
 const REFERENCE: &str = "37";
+const ECI: &str = "42";
+const AUTHENTICATION_VALUE: &str = "43";
+const AUTHENTICATION_ID: &str = "66";
 
 /// Bytes of field 90: MTI, STAN, transmission time; then zeros.
 const MTI_END: usize = 4;
@@ -50,6 +54,24 @@ impl CvcResult {
     /// The result of this letter.
     pub fn parse(letter: &str) -> Option<Self> {
         [Self::Match, Self::NoMatch, Self::NotProcessed].into_iter().find(|result| result.as_str() == letter)
+    }
+}
+
+/// What proves to an issuer that 3-D Secure took place: electronic commerce indicator, authentication value, and the access
+/// control server's id.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Proof<'a> {
+    /// Two digits.
+    pub eci: &'a str,
+    /// Base64. Secret until it is used.
+    pub value: Option<&'a str>,
+    /// Which authentication.
+    pub transaction_id: Option<&'a str>,
+}
+
+impl fmt::Debug for Proof<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proof({}, hidden)", self.eci)
     }
 }
 
@@ -116,11 +138,56 @@ impl Message {
         if !is_cvc(cvc) {
             return Err(FieldError { field: Field::PrivateData, kind: crate::FieldErrorKind::Characters });
         }
-        let mut element = Zeroizing::new(String::with_capacity(4 + cvc.len()));
-        element.push_str(CVC);
-        element.push_str(if cvc.len() == 3 { "03" } else { "04" });
-        element.push_str(cvc);
-        self.set(Field::PrivateData, &element)
+        self.put_element(CVC, cvc)
+    }
+
+    /// Puts the proof of who the cardholder is into field 48.
+    ///
+    /// # Errors
+    /// [`FieldError`] for what is not of its length or has other characters.
+    pub fn set_proof(&mut self, proof: Proof<'_>) -> Result<&mut Self, FieldError> {
+        let wrong = FieldError { field: Field::PrivateData, kind: crate::FieldErrorKind::Length };
+        let fits = |text: &str, max: usize| !text.is_empty() && text.len() <= max;
+        if proof.eci.len() != 2
+            || !proof.value.is_none_or(|value| fits(value, 40))
+            || !proof.transaction_id.is_none_or(|id| fits(id, 36))
+        {
+            return Err(wrong);
+        }
+        self.put_element(ECI, proof.eci)?;
+        for (tag, part) in [(AUTHENTICATION_VALUE, proof.value), (AUTHENTICATION_ID, proof.transaction_id)] {
+            if let Some(part) = part {
+                self.put_element(tag, part)?;
+            }
+        }
+        Ok(self)
+    }
+
+    /// The proof, if there is one.
+    ///
+    /// # Errors
+    /// [`ElementError`] when field 48 is not made of elements.
+    pub fn proof(&self) -> Result<Option<Proof<'_>>, ElementError> {
+        let element = |tag| self.element(Field::PrivateData, tag);
+        let (value, transaction_id) = (element(AUTHENTICATION_VALUE)?, element(AUTHENTICATION_ID)?);
+        Ok(element(ECI)?.map(|eci| Proof { eci, value, transaction_id }))
+    }
+
+    /// Behind what field 48 has already, in place of an element of the same tag. Exactly one allocation, wiped.
+    fn put_element(&mut self, tag: &str, value: &str) -> Result<&mut Self, FieldError> {
+        let before = self.field(Field::PrivateData).unwrap_or_default();
+        let mut elements = Zeroizing::new(String::with_capacity(before.len() + 4 + value.len()));
+        let mut rest = before;
+        while let Some((element, after)) = first_element(rest) {
+            if !element.starts_with(tag) {
+                elements.push_str(element);
+            }
+            rest = after;
+        }
+        elements.push_str(tag);
+        elements.push_str(&format!("{:02}", value.len()));
+        elements.push_str(value);
+        self.set(Field::PrivateData, &elements)
     }
 
     /// The CVC, if there is one.
@@ -200,6 +267,12 @@ impl Message {
         }
         Ok(found)
     }
+}
+
+/// The first element, tag and length and value, and what is behind it.
+fn first_element(elements: &str) -> Option<(&str, &str)> {
+    let len: usize = elements.get(2..4)?.parse().ok()?;
+    elements.split_at_checked(4 + len)
 }
 
 fn is_cvc(cvc: &str) -> bool {

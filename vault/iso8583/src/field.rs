@@ -109,7 +109,7 @@ macro_rules! fields {
 fields! {
     /// Primary account number. Secret.
     Pan = 2, TwoDigits(12, 19), Digits;
-    /// `000000` purchase, `200000` refund.
+    /// `000000` purchase, `200000` refund, `330000` verification.
     ProcessingCode = 3, Fixed(6), Digits;
     /// Minor units.
     Amount = 4, Fixed(12), Digits;
@@ -119,7 +119,7 @@ fields! {
     Stan = 11, Fixed(6), Digits;
     /// Expiry, YYMM.
     Expiry = 14, Fixed(4), Digits;
-    /// How the card was read: `010`, keyed by the cardholder.
+    /// How the card was read: `010`, keyed by the cardholder; `100`, kept by the merchant, who charges by itself.
     EntryMode = 22, Fixed(3), Digits;
     /// The circumstances: `59`, e-commerce.
     ConditionCode = 25, Fixed(2), Digits;

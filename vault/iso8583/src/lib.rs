@@ -80,7 +80,7 @@ mod frame;
 mod message;
 mod mti;
 
-pub use elements::{CvcResult, ElementError, Original, Reference};
+pub use elements::{CvcResult, ElementError, Original, Proof, Reference};
 pub use field::{Characters, Field, FieldError, FieldErrorKind, Length};
 pub use frame::{FrameError, FrameReader, READER_CAPACITY};
 pub use message::{DecodeError, MAX_FRAME_LEN, MAX_MESSAGE_LEN, Message};

@@ -3,7 +3,7 @@
 
 use kura_iso8583::{
     Characters, Class, CvcResult, DecodeError, Field, FieldError, FieldErrorKind, FrameError, FrameReader, Length,
-    MAX_MESSAGE_LEN, Message, Mti, Original, READER_CAPACITY, Reference,
+    MAX_MESSAGE_LEN, Message, Mti, Original, Proof, READER_CAPACITY, Reference,
 };
 use proptest::prelude::*;
 
@@ -292,4 +292,26 @@ fn debug_and_errors_hold_no_value() {
     let mut reader = FrameReader::new();
     reads(&mut reader, b"4242424242424242");
     assert_eq!(format!("{reader:?}"), "FrameReader(16 bytes)");
+}
+
+/// The proof stands beside the CVC, whichever came first, and what is set again is there once. No value is shown by Debug.
+#[test]
+fn a_proof_stands_beside_the_cvc() {
+    let proof = |value, transaction_id| Proof { eci: "05", value, transaction_id };
+    let whole = proof(Some("AAABBBCCCDDDEEEFFFGGGHHHIII="), Some("0af39f6a-1c4b-4e0f-9c58-5e0f6f1b2c3d"));
+    let mut message = Message::new(Mti::Request(Class::Authorization));
+    message.set_proof(whole).unwrap().set_cvc("737").unwrap().set_proof(whole).unwrap();
+    let frame = message.encode();
+    let message = Message::decode(&frame).unwrap();
+    assert_eq!(message.cvc().unwrap(), Some("737"));
+    assert_eq!(message.proof().unwrap(), Some(whole));
+    assert!(!format!("{whole:?}{message:?}").contains("AAABBB"));
+    let mut message = Message::new(Mti::Request(Class::Authorization));
+    assert_eq!(message.proof().unwrap(), None);
+    message.set_proof(proof(None, None)).unwrap();
+    assert_eq!(message.proof().unwrap(), Some(proof(None, None)));
+    let too_long = "x".repeat(41);
+    for wrong in [Proof { eci: "5", ..whole }, proof(Some(""), None), proof(Some(&too_long), None)] {
+        assert!(message.set_proof(wrong).is_err());
+    }
 }

@@ -7,6 +7,7 @@ use kura_wire::ids::MerchantId;
 use kura_wire::money::Money;
 use time::OffsetDateTime;
 use time::macros::format_description;
+use zeroize::Zeroizing;
 
 use crate::card::{Cvc, Expiry, Pan};
 use crate::store::attempts::AttemptRow;
@@ -67,7 +68,36 @@ impl Answer {
     }
 }
 
-/// 0100, or 0200 when the money is to be captured at once.
+/// What proves to the issuer that 3-D Secure took place. Fetched for one message, and in no row.
+pub struct Proof {
+    /// Electronic commerce indicator.
+    pub eci: String,
+    /// The authentication value, where the issuer vouches.
+    pub value: Option<Zeroizing<String>>,
+    /// The access control server's id.
+    pub transaction_id: Option<String>,
+}
+
+impl std::fmt::Debug for Proof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Proof(hidden)")
+    }
+}
+
+/// The card that an authorization is of.
+#[derive(Debug, Clone, Copy)]
+pub struct Presented<'a> {
+    /// Its number.
+    pub pan: &'a Pan,
+    /// Until when.
+    pub expiry: Expiry,
+    /// Its code, if one waited.
+    pub cvc: Option<&'a Cvc>,
+    /// Who the cardholder is.
+    pub proof: Option<&'a Proof>,
+}
+
+/// 0100, or 0200 when the money is to be captured at once. A verification is a 0100 over nothing.
 ///
 /// # Errors
 /// [`FieldError`] for a value that its field can't hold.
@@ -75,21 +105,24 @@ pub fn authorization(
     attempt: &AttemptRow,
     merchant: MerchantId,
     money: Money,
-    pan: &Pan,
-    expiry: Expiry,
-    cvc: Option<&Cvc>,
+    card: Presented<'_>,
 ) -> Result<Message, FieldError> {
+    let Presented { pan, expiry, cvc, proof } = card;
     let class = if attempt.kind == "purchase" { Class::Financial } else { Class::Authorization };
     let mut message = begin(class, attempt, merchant)?;
     message
         .set(Field::Pan, digits(pan.reveal_to_acquirer()))?
-        .set(Field::ProcessingCode, "000000")?
+        .set(Field::ProcessingCode, if attempt.kind == "verify" { "330000" } else { "000000" })?
         .set(Field::Expiry, &expiry.year_month())?
-        .set(Field::EntryMode, "010")?
+        .set(Field::EntryMode, if attempt.merchant_initiated { "100" } else { "010" })?
         .set(Field::ConditionCode, "59")?;
     amount(&mut message, money)?;
     if let Some(cvc) = cvc {
         message.set_cvc(digits(cvc.reveal_to_acquirer()))?;
+    }
+    if let Some(Proof { eci, value, transaction_id }) = proof {
+        let value = value.as_ref().map(|value| value.as_str());
+        message.set_proof(kura_iso8583::Proof { eci, value, transaction_id: transaction_id.as_deref() })?;
     }
     Ok(message)
 }
@@ -207,7 +240,7 @@ fn amount(message: &mut Message, money: Money) -> Result<(), FieldError> {
 
 fn original_of(attempt: &AttemptRow) -> Result<Original, FieldError> {
     let class = match attempt.kind.as_str() {
-        "authorize" => Class::Authorization,
+        "authorize" | "verify" => Class::Authorization,
         "capture" => Class::Capture,
         "void" => Class::Reversal,
         _ => Class::Financial,
@@ -227,7 +260,7 @@ fn transmitted_at(at: OffsetDateTime) -> String {
 }
 
 /// Field 42: fifteen letters of the merchant's id.
-fn merchant_code(merchant: MerchantId) -> String {
+pub(crate) fn merchant_code(merchant: MerchantId) -> String {
     let id = merchant.to_string();
     let body = id.trim_start_matches(MerchantId::PREFIX).trim_start_matches('_');
     body.chars().take(15).collect::<String>().to_ascii_uppercase()

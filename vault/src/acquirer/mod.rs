@@ -4,4 +4,5 @@ mod connection;
 mod messages;
 
 pub use connection::{Acquirer, Reply};
-pub use messages::{Answer, authorization, capture, inquiry, refund, reversal_advice, void};
+pub(crate) use messages::merchant_code;
+pub use messages::{Answer, Presented, Proof, authorization, capture, inquiry, refund, reversal_advice, void};

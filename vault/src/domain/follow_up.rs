@@ -117,6 +117,8 @@ fn new_attempt(kind: FollowUpKind, request: &FollowUp, original: &AttemptRow) ->
         response_code: None,
         cvc_check: None,
         reversing: false,
+        authentication_id: None,
+        merchant_initiated: false,
         ..original.clone()
     }
 }

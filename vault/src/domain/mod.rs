@@ -2,10 +2,12 @@
 
 pub mod account_update;
 pub mod attach;
+pub mod authenticate;
 pub mod authorize;
 pub mod canaries;
 pub mod custodian_sets;
 pub mod customer;
+pub mod deposit;
 pub mod describe;
 pub mod enter_share;
 pub mod erase;
@@ -15,6 +17,7 @@ pub mod outcome;
 pub mod person;
 pub mod resolve;
 pub mod retention;
+pub mod settlement;
 pub mod sweep;
 pub mod tokenize;
 
@@ -22,7 +25,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kura_platform::clock;
-use kura_wire::ids::{AttemptId, MerchantId, NodeId, RequestId};
+use kura_wire::ids::{AttemptId, AuthenticationId, MerchantId, NodeId, RequestId};
 use kura_wire::vault::VaultErrorCode;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -229,6 +232,11 @@ fn store_error(error: StoreError) -> VaultErrorCode {
 /// The attempt's id as the database has it.
 fn attempt_uuid(attempt: AttemptId) -> Uuid {
     Uuid::from_bytes(*attempt.as_bytes())
+}
+
+/// The authentication's id as the database has it.
+fn authentication_uuid(authentication: AuthenticationId) -> Uuid {
+    Uuid::from_bytes(*authentication.as_bytes())
 }
 
 /// The merchant's id as the database has it.

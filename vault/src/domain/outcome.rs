@@ -97,6 +97,7 @@ mod tests {
                 livemode: false,
                 kind: "purchase".to_owned(),
                 card_id: None,
+                payer_id: None,
                 original_id: None,
                 network_reference: "R".to_owned(),
                 stan: 1,
@@ -109,6 +110,8 @@ mod tests {
                 cvc_check: decision.cvc_check.map(str::to_owned),
                 node: 0,
                 reversing: false,
+                authentication_id: None,
+                merchant_initiated: false,
             };
             assert_eq!(recorded(&row), outcome_of(&answer(code)), "{code}");
             let open = AttemptRow { outcome: None, ..row };

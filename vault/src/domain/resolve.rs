@@ -11,7 +11,8 @@ use std::time::Duration;
 use kura_platform::clock;
 use kura_wire::ids::MerchantId;
 use kura_wire::money::{Money, parse_currency};
-use kura_wire::vault::{Outcome, Resolve, VaultErrorCode};
+use kura_wire::vault::{Context, Outcome, Resolve, VaultErrorCode};
+use uuid::Uuid;
 
 use super::outcome::{recorded, reversed};
 use super::{Vault, attempt_uuid, internal, merchant_uuid, store_error};
@@ -27,7 +28,8 @@ const ANOTHERS_MARGIN: Duration = Duration::from_secs(2);
 const NOT_KNOWN: &str = "25";
 /// Field 39 of an inquiry's answer that can only be the issuer's, about the attempt. Others (30, 91, 96 …) may be about the
 /// inquiry itself, which decides nothing: an approved payment must not be told as declined because a host was busy.
-const ISSUERS_DECLINES: [&str; 13] = ["05", "14", "34", "41", "43", "51", "54", "57", "59", "61", "62", "65", "82"];
+const ISSUERS_DECLINES: [&str; 14] =
+    ["1A", "05", "14", "34", "41", "43", "51", "54", "57", "59", "61", "62", "65", "82"];
 
 impl Vault {
     /// Decides an open attempt, if the network can be heard.
@@ -38,9 +40,10 @@ impl Vault {
         let Some(_working) = self.in_flight.begin(request.attempt) else { return Ok(Outcome::Unknown) };
         let id = attempt_uuid(request.attempt);
         let Some(attempt) = attempts::find(&self.pool, id).await.map_err(store_error)? else {
-            return self.bury(request).await;
+            return self.bury(&request.context, id).await;
         };
-        if attempt.merchant_id != merchant_uuid(request.context.merchant) {
+        let is_deposit = attempt.payer_id.is_some() || attempt.kind == "give_back";
+        if attempt.merchant_id != merchant_uuid(request.context.merchant) || is_deposit {
             return Err(VaultErrorCode::AttemptUnknown);
         }
         if attempt.outcome.is_some() {
@@ -109,15 +112,16 @@ impl Vault {
         }
     }
 
-    async fn bury(&self, request: &Resolve) -> Result<Outcome, VaultErrorCode> {
-        let id = attempt_uuid(request.attempt);
+    /// An attempt that never came here can't come any more.
+    pub(super) async fn bury(&self, context: &Context, id: Uuid) -> Result<Outcome, VaultErrorCode> {
         let tombstone = AttemptRow {
             id,
-            merchant_id: merchant_uuid(request.context.merchant),
-            livemode: request.context.livemode,
+            merchant_id: merchant_uuid(context.merchant),
+            livemode: context.livemode,
             node: self.node_number(),
             kind: "tombstone".to_owned(),
             card_id: None,
+            payer_id: None,
             original_id: None,
             // References are unique; a tombstone's is its own id, which is no reference of any message.
             network_reference: format!("tombstone {id}"),
@@ -130,6 +134,8 @@ impl Vault {
             response_code: None,
             cvc_check: None,
             reversing: false,
+            authentication_id: None,
+            merchant_initiated: false,
         };
         let buried = NewAttempt { attempt: tombstone, opening: None, spends_token: false };
         match self.committer.begin(buried).await? {

@@ -19,13 +19,16 @@ const BLOCKS: i64 = 64;
 
 /// (peer, purpose, per minute, per day), where the configuration says nothing. A hundred authorizations a second is a large
 /// shop's busiest minute; the vault's own batches are rotations and imports of some million cards.
-const DEFAULTS: [(&str, &str, i64, i64); 6] = [
+const DEFAULTS: [(&str, &str, i64, i64); 9] = [
     ("gateway.kura.internal", "authorize", 6_000, 1_000_000),
+    ("gateway.kura.internal", "authenticate", 6_000, 1_000_000),
+    ("gateway.kura.internal", "verify", 6_000, 1_000_000),
     ("vault.kura.internal", "reseal", 12_000_000, 200_000_000),
     ("vault.kura.internal", "import", 12_000_000, 200_000_000),
     ("vault.kura.internal", "compare", 12_000_000, 200_000_000),
     ("admin.kura.internal", "account_update", 60_000, 5_000_000),
     ("gateway.kura.internal", "customer_update", 6_000, 500_000),
+    ("gateway.kura.internal", "deposit", 6_000, 500_000),
 ];
 /// For what nobody thought of: enough to work, too little to carry a store away.
 const OTHERWISE: (i64, i64) = (600, 20_000);

@@ -7,15 +7,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use kura_platform::tls::{Gateway, Peer};
 use kura_wire::sealed_box::SignedKeySet;
+use kura_wire::three_d_secure::{self, Authenticate, Authentication, FindAuthentication};
 use kura_wire::vault::{
-    self as wire, Attach, Authorize, Describe, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized,
+    self as wire, Attach, Authorize, Describe, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized, Verify,
 };
 
 use super::{Body, Failure};
 use crate::domain::Vault;
 use crate::domain::follow_up::FollowUpKind;
 
-type Answer<T> = Result<Json<T>, Failure>;
+pub(super) type Answer<T> = Result<Json<T>, Failure>;
 type Shared = State<Arc<Vault>>;
 
 /// The routes.
@@ -27,11 +28,15 @@ pub fn router(vault: Arc<Vault>) -> Router {
         .route(wire::PATH_ATTACH, post(attach))
         .route(wire::PATH_DESCRIBE, post(describe))
         .route(wire::PATH_AUTHORIZE, post(authorize))
+        .route(wire::PATH_VERIFY, post(verify))
+        .route(three_d_secure::PATH_AUTHENTICATE, post(authenticate))
+        .route(three_d_secure::PATH_AUTHENTICATION, post(find_authentication))
         .route(wire::PATH_CAPTURE, post(capture))
         .route(wire::PATH_VOID, post(void))
         .route(wire::PATH_REFUND, post(refund))
         .route(wire::PATH_RESOLVE, post(resolve))
         .merge(super::persons::routes())
+        .merge(super::deposits::routes())
         .with_state(vault)
 }
 
@@ -62,6 +67,26 @@ async fn authorize(peer: Peer<Gateway>, State(vault): Shared, Body(request): Bod
     finish(async move { vault.authorize(peer, &request).await }).await
 }
 
+async fn verify(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Verify>) -> Answer<Outcome> {
+    finish(async move { vault.verify(peer, &request).await }).await
+}
+
+async fn authenticate(
+    peer: Peer<Gateway>,
+    State(vault): Shared,
+    Body(request): Body<Authenticate>,
+) -> Answer<Authentication> {
+    finish(async move { vault.authenticate(peer, &request).await }).await
+}
+
+async fn find_authentication(
+    _peer: Peer<Gateway>,
+    State(vault): Shared,
+    Body(request): Body<FindAuthentication>,
+) -> Answer<Authentication> {
+    finish(async move { vault.find_authentication(&request).await }).await
+}
+
 async fn capture(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<FollowUp>) -> Answer<Outcome> {
     finish(async move { vault.follow_up(FollowUpKind::Capture, &request).await }).await
 }
@@ -78,7 +103,10 @@ async fn resolve(_peer: Peer<Gateway>, State(vault): Shared, Body(request): Body
     finish(async move { vault.resolve(&request).await }).await
 }
 
-async fn finish(work: impl Future<Output = Result<Outcome, wire::VaultErrorCode>> + Send + 'static) -> Answer<Outcome> {
+/// Goes on to its end, even if the gateway hangs up.
+pub(super) async fn finish<T: Send + 'static>(
+    work: impl Future<Output = Result<T, wire::VaultErrorCode>> + Send + 'static,
+) -> Answer<T> {
     let done = tokio::spawn(work).await.map_err(|_| wire::VaultErrorCode::Internal)?;
     Ok(Json(done?))
 }

@@ -2,6 +2,7 @@
 
 pub mod control_plane;
 pub mod data_plane;
+mod deposits;
 mod persons;
 
 use axum::Json;
@@ -34,6 +35,7 @@ impl IntoResponse for Failure {
             VaultErrorCode::Malformed => StatusCode::BAD_REQUEST,
             VaultErrorCode::TokenUnknown
             | VaultErrorCode::AttemptUnknown
+            | VaultErrorCode::AuthenticationUnknown
             | VaultErrorCode::TestCardUnknown
             | VaultErrorCode::CustomerUnknown
             | VaultErrorCode::PayerUnknown => StatusCode::NOT_FOUND,

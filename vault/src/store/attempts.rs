@@ -17,10 +17,12 @@ pub struct AttemptRow {
     pub livemode: bool,
     /// The node that works on it.
     pub node: i16,
-    /// `authorize`, `purchase`, `capture`, `void`, `refund`, `tombstone`.
+    /// `authorize`, `purchase`, `verify`, `capture`, `void`, `refund`, `tombstone`; `konbini`, `payeasy`, `emoney`, `give_back`.
     pub kind: String,
     /// The card; none for a tombstone.
     pub card_id: Option<Uuid>,
+    /// Who pays without a card.
+    pub payer_id: Option<Uuid>,
     /// The attempt that this one follows.
     pub original_id: Option<Uuid>,
     /// Field 37.
@@ -43,6 +45,10 @@ pub struct AttemptRow {
     pub cvc_check: Option<String>,
     /// It is being taken back at the network.
     pub reversing: bool,
+    /// The proof of who the cardholder is that goes along.
+    pub authentication_id: Option<Uuid>,
+    /// The merchant set it going, of a card that it keeps.
+    pub merchant_initiated: bool,
 }
 
 /// How an attempt ended.
@@ -80,12 +86,17 @@ pub async fn insert_new(connection: &mut PgConnection, rows: &[&AttemptRow]) -> 
     let created: Vec<OffsetDateTime> = rows.iter().map(|row| row.created_at).collect();
     let outcomes: Vec<Option<String>> = rows.iter().map(|row| row.outcome.clone()).collect();
     let nodes: Vec<i16> = rows.iter().map(|row| row.node).collect();
+    let payers: Vec<Option<Uuid>> = rows.iter().map(|row| row.payer_id).collect();
+    let authentications: Vec<Option<Uuid>> = rows.iter().map(|row| row.authentication_id).collect();
+    let initiated: Vec<bool> = rows.iter().map(|row| row.merchant_initiated).collect();
     sqlx::query_scalar!(
         "/* vault attempts::insert_new */
          INSERT INTO attempts (id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor,
-             currency, created_at, outcome, node)
+             currency, created_at, outcome, node, authentication_id, merchant_initiated,
+             payer_id)
          SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::boolean[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
-             $8::integer[], $9::bigint[], $10::text[], $11::timestamptz[], $12::text[], $13::smallint[])
+             $8::integer[], $9::bigint[], $10::text[], $11::timestamptz[], $12::text[], $13::smallint[], $14::uuid[],
+             $15::boolean[], $16::uuid[])
          ON CONFLICT (id) DO NOTHING RETURNING id",
         &ids,
         &merchants,
@@ -99,7 +110,10 @@ pub async fn insert_new(connection: &mut PgConnection, rows: &[&AttemptRow]) -> 
         &currencies,
         &created,
         &outcomes as &[Option<String>],
-        &nodes
+        &nodes,
+        &authentications as &[Option<Uuid>],
+        &initiated,
+        &payers as &[Option<Uuid>]
     )
     .fetch_all(connection)
     .await
@@ -173,7 +187,8 @@ pub async fn find(pool: &PgPool, id: Uuid) -> Result<Option<AttemptRow>, StoreEr
         AttemptRow,
         "/* vault attempts::find */
          SELECT id, merchant_id, livemode, kind, card_id, original_id, network_reference, stan, amount_minor, currency,
-             created_at, outcome, approval_code, response_code, cvc_check, node, reversing
+             created_at, outcome, approval_code, response_code, cvc_check, node, reversing,
+             authentication_id, merchant_initiated, payer_id
          FROM attempts WHERE id = $1",
         id
     )

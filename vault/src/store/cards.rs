@@ -208,7 +208,7 @@ pub async fn find(pool: &PgPool, id: Uuid, merchant: Uuid, livemode: bool) -> Re
 }
 
 /// Uses up single-use tokens, each for one attempt or attachment. Gives the pairs that succeeded: a token that something
-/// else has used is not among them; one that the same attempt has used is.
+/// else has used is not among them; one that the same attempt has used is, unless it was given back since.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -222,7 +222,9 @@ pub async fn spend_all(
          UPDATE cards SET spent_by = wanted.spender
          FROM UNNEST($1::uuid[], $2::uuid[]) AS wanted (id, spender)
          WHERE cards.id = wanted.id AND cards.saved_at IS NULL AND cards.erased_at IS NULL
-           AND (cards.spent_by IS NULL OR cards.spent_by = wanted.spender)
+           AND (cards.spent_by = wanted.spender
+               OR (cards.spent_by IS NULL
+                   AND (cards.given_back_at IS NULL OR NOT EXISTS (SELECT FROM attempts WHERE id = wanted.spender))))
          RETURNING cards.id, cards.spent_by AS \"spent_by!\"",
         cards,
         spenders
@@ -230,6 +232,32 @@ pub async fn spend_all(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| (row.id, row.spent_by)).collect())
+}
+
+/// Gives single-use tokens back whose attempts, just decided, were declined for want of a proof that they did not name. Once.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn give_back(
+    connection: &mut PgConnection,
+    attempts: &[Uuid],
+    response_code: &str,
+    at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "/* vault cards::give_back */
+         UPDATE cards SET spent_by = NULL, given_back_at = $3
+         FROM attempts
+         WHERE attempts.id = ANY($1) AND attempts.outcome = 'declined' AND attempts.response_code = $2
+           AND attempts.authentication_id IS NULL AND NOT attempts.merchant_initiated
+           AND cards.id = attempts.card_id AND cards.spent_by = attempts.id AND cards.given_back_at IS NULL",
+        attempts,
+        response_code,
+        at
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Turns `tok_X` into `pm_X`. False when the token was used before.

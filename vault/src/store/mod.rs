@@ -3,6 +3,7 @@
 pub mod account_updates;
 pub mod alerts;
 pub mod attempts;
+pub mod authentications;
 pub mod budget_windows;
 pub mod canaries;
 pub mod cards;

@@ -1,14 +1,17 @@
 //! `GET /checkout/card?key=pk_…&locale=ja`: the page inside the iframe. Only the key's allowed origins may frame it.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
+use kura_platform::clock;
 use serde::Deserialize;
 
 use crate::api_key::{ApiKey, KeyKind};
 use crate::app::App;
 use crate::codes::Code;
-use crate::edge::auth::look_up;
+use crate::edge::auth::{look_up, usable};
 use crate::edge::body::parse_form;
 use crate::endpoint::read::read;
 use crate::endpoint::types::Text;
@@ -49,6 +52,8 @@ pub async fn run(State(app): State<App>, RawQuery(query): RawQuery) -> ApiResult
     let invalid = || ApiError::new(Code::ApiKeyInvalid);
     let key = ApiKey::parse(&text).filter(|key| key.kind() == KeyKind::Publishable).ok_or_else(invalid)?;
     let row = look_up(&app, &key).await?.ok_or_else(invalid)?;
+    // A publishable key is bound to no address.
+    usable(&row, IpAddr::V4(Ipv4Addr::UNSPECIFIED), clock::now()).map_err(|_| invalid())?;
 
     let html =
         fill(CARD_HTML, &[("vault_identity", &app.vault_identity), ("publishable_key", &text), ("locale", locale)]);

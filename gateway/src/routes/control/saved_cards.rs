@@ -9,7 +9,8 @@ use kura_wire::ids::TokenUse;
 
 use super::failed;
 use crate::app::App;
-use crate::store::{Tenant, cards};
+use crate::store::Tenant;
+use crate::store::cards::{self, Before};
 
 /// Runs it.
 pub async fn run(
@@ -22,7 +23,8 @@ pub async fn run(
     }
     let tenant = Tenant::new(saved.merchant, saved.livemode);
     let mut connection = app.db.of(tenant).await.map_err(failed)?;
-    cards::insert_saved(&mut connection, tenant, saved.token, &saved.card, saved.created_at, Some(saved.saved_at))
+    let before = Before { saved_at: Some(saved.saved_at), charged_at: None };
+    cards::insert_with(&mut connection, tenant, saved.token, &saved.card, saved.created_at, before)
         .await
         .map_err(failed)?;
     Ok(StatusCode::CREATED)

@@ -17,6 +17,11 @@ pub async fn run(_peer: Peer<Admin>, State(app): State<App>) -> Json<ServiceStat
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: app.health.started_at(),
         ready: app.health.is_ready() && database && vault,
-        checks: vec![("database".to_owned(), database), ("vault".to_owned(), vault)],
+        checks: vec![
+            ("database".to_owned(), database),
+            ("vault".to_owned(), vault),
+            // Not so in development mode, and that is shown.
+            ("webhooks go to the internet only".to_owned(), !app.webhooks_reach_loopback()),
+        ],
     })
 }

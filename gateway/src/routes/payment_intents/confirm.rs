@@ -391,10 +391,7 @@ async fn choose(
 }
 
 /// The card under its name for later payments. Saving twice is saving once.
-pub(crate) async fn saved(
-    context: &Context,
-    (named, card): (NamedCard, Card),
-) -> ApiResult<(NamedCard, Card)> {
+pub(crate) async fn saved(context: &Context, (named, card): (NamedCard, Card)) -> ApiResult<(NamedCard, Card)> {
     if named.allows == TokenUse::Multi {
         return Ok((named, card));
     }

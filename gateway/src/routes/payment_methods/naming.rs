@@ -14,7 +14,7 @@ use crate::edge::call::Context;
 use crate::endpoint::types::Text;
 use crate::error::{ApiError, ApiResult};
 use crate::routes::customers::person::{Address, fields};
-use crate::store::cards::{self, Card};
+use crate::store::cards::{self, Before, Card};
 use crate::store::payers::{self, Payer};
 pub use crate::store::payment_intents::MethodType;
 use crate::store::payment_intents::NamedCard;
@@ -262,7 +262,9 @@ pub(super) async fn find_or_adopt(context: &Context, token: CardToken) -> ApiRes
         match context.app.vault.describe(&Describe { context: context.vault_context(), token }).await {
             Ok(told) => {
                 let mut db = context.db().await?;
-                cards::insert_imported(&mut db, tenant, told.token, &told.card, clock::now()).await?;
+                let now = clock::now();
+                let before = Before { saved_at: Some(now), charged_at: Some(now) };
+                cards::insert_with(&mut db, tenant, told.token, &told.card, now, before).await?;
             }
             Err(VaultFailure::Refused(VaultErrorCode::TokenUnknown)) => return Ok(None),
             Err(failure) => return Err(failure.into()),

@@ -166,8 +166,7 @@ async fn update(context: Context, asked: UpdateItem) -> ApiResult<Item> {
 async fn remove(context: Context, asked: RemoveItem) -> ApiResult<DeletedItem> {
     let id = context.id::<SubscriptionItemId>("subscription_item")?;
     let of = of_item(&context, id).await?;
-    let change =
-        ItemChange { id: Some(id), deleted: true, price: None, quantity: None, metadata: Metadata::Keep };
+    let change = ItemChange { id: Some(id), deleted: true, price: None, quantity: None, metadata: Metadata::Keep };
     let what = what(change, asked.proration_behavior, asked.proration_date, true);
     change::run(&context, of, what, |row, _| Ok(row)).await?;
     Ok(DeletedItem::of(id))

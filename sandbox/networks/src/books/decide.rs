@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::entry::{Booked, Change, Entry, Kind, ReferenceText};
 use super::{Books, code};
-use crate::cards::Behaviour;
+use crate::cards::{Behaviour, Demand};
 use crate::request::{FollowUp, Payment, Request};
 use crate::text::Text;
 
@@ -16,6 +16,8 @@ pub struct Draws {
     pub now: OffsetDateTime,
     /// A fresh approval code.
     pub approval_code: Text<6>,
+    /// The authentication that the request proves, as the directory has it.
+    pub proven: Option<Text<36>>,
 }
 
 /// What an answer says, beyond what it repeats.
@@ -73,7 +75,9 @@ impl Books {
     /// Decides. The same request against the same books and draws is decided alike.
     pub fn decide(&self, request: &Request, draws: &Draws) -> Decision {
         match request {
-            Request::Payment(payment) => self.decide_payment(payment, draws),
+            Request::Payment(payment) if payment.capture => self.decide_payment(Kind::Purchase, payment, draws),
+            Request::Payment(payment) => self.decide_payment(Kind::Authorization, payment, draws),
+            Request::Verification(payment) => self.decide_payment(Kind::Verification, payment, draws),
             Request::Capture(follow_up) => self.decide_capture(follow_up, draws),
             Request::Refund(follow_up) => self.decide_refund(follow_up, draws),
             Request::Void(follow_up) => self.decide_void(follow_up, draws),
@@ -83,7 +87,7 @@ impl Books {
         }
     }
 
-    fn decide_payment(&self, payment: &Payment, draws: &Draws) -> Decision {
+    fn decide_payment(&self, kind: Kind, payment: &Payment, draws: &Draws) -> Decision {
         if payment.card.behaviour == Behaviour::NeverArrives {
             return Decision { change: None, answer: None };
         }
@@ -91,22 +95,36 @@ impl Books {
         if self.find(payment.reference).is_some() {
             return Decision::code(code::DUPLICATE);
         }
-        let answer = issuer_answer(payment, draws);
+        let proof = draws.proven.filter(|authentication| !self.proofs.contains(authentication));
+        let answer = issuer_answer(kind, payment, self.is_wanting(payment, proof.is_some()), draws);
         let booked = Booked {
             reference: ReferenceText(payment.reference),
             original_reference: None,
-            kind: if payment.capture { Kind::Purchase } else { Kind::Authorization },
+            kind,
             merchant: payment.merchant,
             amount_minor: payment.money.amount_minor,
             currency: payment.money.currency,
             response_code: answer.response_code,
             approval_code: answer.approval_code,
             cvc_result: answer.cvc_result.and_then(|result| Text::new(result.as_str())),
+            authentication: proof,
             last_four: Some(payment.card.last_four),
             at: draws.now,
         };
         let lost = payment.card.behaviour == Behaviour::AnswerLost && booked.is_approved();
         Decision { change: Some(Change::Booked(booked)), answer: (!lost).then_some(answer) }
+    }
+
+    /// Whether the issuer wants a proof that isn't there.
+    fn is_wanting(&self, payment: &Payment, proven: bool) -> bool {
+        let is_set_up = || self.set_up.contains(&(payment.merchant, payment.card.last_four));
+        !proven
+            && match payment.card.demand {
+                Demand::Never => false,
+                Demand::OnSession => !payment.merchant_initiated,
+                Demand::UnlessSetUp => !(payment.merchant_initiated && is_set_up()),
+                Demand::Always => true,
+            }
     }
 
     fn decide_capture(&self, follow_up: &FollowUp, draws: &Draws) -> Decision {
@@ -211,7 +229,7 @@ impl Books {
         let free = match booked.kind {
             Kind::Authorization => original.captured_minor == 0,
             Kind::Purchase => original.refunded_minor == 0,
-            Kind::Refund => true,
+            Kind::Refund | Kind::Verification => true,
             Kind::Reversal => false,
             Kind::Capture => booked.original().and_then(|parent| self.find(parent)).is_some_and(|parent| {
                 parent.refunded_minor.saturating_add(booked.amount_minor) <= parent.captured_minor
@@ -254,23 +272,26 @@ fn base(follow_up: &FollowUp, draws: &Draws) -> Booked {
         response_code: Answer::bare(code::APPROVED).response_code,
         approval_code: None,
         cvc_result: None,
+        authentication: None,
         last_four: None,
         at: draws.now,
     }
 }
 
 /// What the card's issuer says.
-fn issuer_answer(payment: &Payment, draws: &Draws) -> Answer {
+fn issuer_answer(kind: Kind, payment: &Payment, wants_proof: bool, draws: &Draws) -> Answer {
     let cvc_result = payment.cvc_sent.then_some(CvcResult::Match);
     let declined = |code| Answer { cvc_result, ..Answer::bare(code) };
-    if payment.money.amount_minor == 0 {
+    if (payment.money.amount_minor == 0) != (kind == Kind::Verification) {
         return declined(code::AMOUNT);
     }
     match payment.card.behaviour {
         Behaviour::NoSuchCard => Answer::bare(code::NO_CARD),
-        Behaviour::Decline(code) => declined(code),
         Behaviour::WrongCvc => Answer { cvc_result: Some(CvcResult::NoMatch), ..Answer::bare(code::CVC) },
+        Behaviour::Decline(_) if wants_proof => declined(code::AUTHENTICATE),
+        Behaviour::Decline(code) => declined(code),
         _ if is_over(payment.expiry, draws.now) => declined(code::EXPIRED),
+        _ if wants_proof => declined(code::AUTHENTICATE),
         Behaviour::Approve | Behaviour::AnswerLost | Behaviour::NeverArrives => {
             Answer { cvc_result, ..Answer::approved(Some(draws.approval_code)) }
         }

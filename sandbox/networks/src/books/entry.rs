@@ -15,6 +15,8 @@ pub enum Kind {
     Authorization,
     /// 0200: authorized and captured.
     Purchase,
+    /// 0100 over nothing.
+    Verification,
     /// 0220.
     Capture,
     /// 0200 with processing code 200000.
@@ -29,6 +31,7 @@ impl Kind {
         match self {
             Self::Authorization => "authorization",
             Self::Purchase => "purchase",
+            Self::Verification => "verification",
             Self::Capture => "capture",
             Self::Refund => "refund",
             Self::Reversal => "reversal",
@@ -78,6 +81,9 @@ pub struct Booked {
     pub approval_code: Option<Text<6>>,
     /// What the issuer said of the CVC: M, N or P; nothing when none was sent.
     pub cvc_result: Option<Text<1>>,
+    /// The authentication that proved the cardholder to the issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Text<36>>,
     /// The card's last four digits; of follow-ups, the original's.
     pub last_four: Option<Text<4>>,
     /// When.

@@ -5,16 +5,19 @@
 
 mod decide;
 mod entry;
+mod settled;
 #[cfg(test)]
 mod tests;
 mod totals;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kura_iso8583::Reference;
+use time::OffsetDateTime;
 
 pub use decide::{Answer, Decision, Draws};
-pub use entry::{Booked, Change, Entry, Kind};
+pub use entry::{Booked, Change, Entry, Kind, ReferenceText};
+pub use settled::{Movement, Settled};
 pub use totals::Totals;
 
 use crate::journal::Kept;
@@ -24,6 +27,8 @@ use crate::text::Text;
 pub mod code {
     /// Approved.
     pub const APPROVED: &str = "00";
+    /// The issuer wants a proof of who the cardholder is.
+    pub const AUTHENTICATE: &str = "1A";
     /// Not possible in the original's state.
     pub const INVALID: &str = "12";
     /// Amount out of bounds.
@@ -50,6 +55,11 @@ pub struct Books {
     entries: Vec<Entry>,
     by_reference: HashMap<Reference, usize>,
     totals: HashMap<Text<3>, Totals>,
+    settled: Vec<Settled>,
+    /// Authentications that an approval rests on: each counts once.
+    proofs: HashSet<Text<36>>,
+    /// Whose cards, by the last four digits, were once proven.
+    set_up: HashSet<(Text<15>, Text<4>)>,
 }
 
 /// A change that doesn't fit the books: the journal it came from is not theirs.
@@ -74,7 +84,7 @@ impl Kept for Books {
     fn apply(&mut self, change: &Change) -> Result<(), Inconsistent> {
         match change {
             Change::Booked(booked) => self.book(booked),
-            Change::Reversed { reference, .. } => self.reverse(reference.0),
+            Change::Reversed { reference, at } => self.reverse(reference.0, reference.0, *at),
         }
     }
 }
@@ -102,6 +112,12 @@ impl Books {
         self.entries.is_empty()
     }
 
+    /// Movements of money behind this sequence, in order.
+    pub fn settled(&self, after: u64) -> &[Settled] {
+        let start = usize::try_from(after).unwrap_or(usize::MAX).min(self.settled.len());
+        self.settled.get(start..).unwrap_or_default()
+    }
+
     /// Sums by currency.
     pub fn totals(&self) -> impl Iterator<Item = (Text<3>, Totals)> {
         self.totals.iter().map(|(currency, totals)| (*currency, *totals))
@@ -115,8 +131,15 @@ impl Books {
         if booked.is_approved() {
             self.follow_through(booked)?;
         }
+        if let Some(authentication) = booked.authentication.filter(|_| booked.is_approved()) {
+            self.proofs.insert(authentication);
+            self.set_up.extend(booked.last_four.map(|last_four| (booked.merchant, last_four)));
+        }
         let sequence = u64::try_from(self.entries.len()).unwrap_or(u64::MAX).saturating_add(1);
         self.totals.entry(booked.currency).or_default().count(booked);
+        if let Some(movement) = Movement::of(booked) {
+            self.settle(movement, booked, reference, booked.original(), booked.at);
+        }
         self.by_reference.insert(reference, self.entries.len());
         self.entries.push(Entry::of(sequence, *booked));
         Ok(())
@@ -128,14 +151,15 @@ impl Books {
             return Ok(());
         };
         match booked.kind {
-            Kind::Authorization | Kind::Purchase => Ok(()),
+            Kind::Authorization | Kind::Purchase | Kind::Verification => Ok(()),
             Kind::Capture => self.entry_mut(original).map(|entry| entry.captured_minor += booked.amount_minor),
             Kind::Refund => self.entry_mut(original).map(|entry| entry.refunded_minor += booked.amount_minor),
-            Kind::Reversal => self.reverse(original),
+            Kind::Reversal => self.reverse(original, booked.reference.0, booked.at),
         }
     }
 
-    fn reverse(&mut self, reference: Reference) -> Result<(), Inconsistent> {
+    /// Takes an entry back, by a message of this reference.
+    fn reverse(&mut self, reference: Reference, by: Reference, at: OffsetDateTime) -> Result<(), Inconsistent> {
         let entry = self.entry_mut(reference)?;
         if entry.reversed {
             return Ok(());
@@ -146,6 +170,9 @@ impl Books {
         }
         let booked = entry.booked;
         self.totals.entry(booked.currency).or_default().take_back(&booked);
+        if let Some(movement) = Movement::of(&booked).and_then(Movement::back) {
+            self.settle(movement, &booked, by, Some(reference), at);
+        }
         let parent = booked.original().and_then(|original| self.entry_mut(original).ok());
         match (booked.kind, parent) {
             (Kind::Capture, Some(parent)) => {
@@ -157,6 +184,19 @@ impl Books {
             _ => {}
         }
         Ok(())
+    }
+
+    fn settle(
+        &mut self,
+        movement: Movement,
+        booked: &Booked,
+        reference: Reference,
+        original: Option<Reference>,
+        at: OffsetDateTime,
+    ) {
+        let sequence = u64::try_from(self.settled.len()).unwrap_or(u64::MAX).saturating_add(1);
+        let (amount_minor, currency) = (booked.amount_minor, booked.currency);
+        self.settled.push(Settled { sequence, movement, reference, original, amount_minor, currency, at });
     }
 
     fn entry_mut(&mut self, reference: Reference) -> Result<&mut Entry, Inconsistent> {

@@ -4,8 +4,8 @@ use kura_iso8583::{CvcResult, Reference};
 use time::macros::datetime;
 
 use super::*;
-use crate::cards::{Behaviour, CardFacts, TEST_CARDS};
-use crate::journal::Kept;
+use crate::cards::{Behaviour, CardFacts, Demand, TEST_CARDS};
+use crate::journal::Kept as _;
 use crate::request::{FollowUp, Money, Payment, Request};
 
 const VISA: &str = "4242424242424242";
@@ -23,7 +23,7 @@ fn yen(amount_minor: u64) -> Money {
 }
 
 fn draws() -> Draws {
-    Draws { now: datetime!(2026-11-22 10:11:12.5 UTC), approval_code: Text::new("A1B2C3").unwrap() }
+    Draws { now: datetime!(2026-11-22 10:11:12.5 UTC), approval_code: Text::new("A1B2C3").unwrap(), proven: None }
 }
 
 fn payment(name: &str, pan: &str, amount_minor: u64, capture: bool) -> Request {
@@ -35,6 +35,8 @@ fn payment(name: &str, pan: &str, amount_minor: u64, capture: bool) -> Request {
         card: CardFacts::of(pan).unwrap(),
         expiry: Text::new("3012").unwrap(),
         cvc_sent: true,
+        merchant_initiated: false,
+        proof: None,
     })
 }
 
@@ -127,6 +129,7 @@ fn every_test_card_behaves_as_listed() {
         let answer = kept.answer(&payment("1", card.number, 1000, true));
         let code = answer.map(|answer| answer.response_code.to_string());
         let (expected, booked, cvc) = match card.behaviour {
+            _ if card.demand != Demand::Never => (Some("1A"), Some("1A"), Some(CvcResult::Match)),
             Behaviour::Approve => (Some("00"), Some("00"), Some(CvcResult::Match)),
             Behaviour::Decline(code) => (Some(code), Some(code), Some(CvcResult::Match)),
             Behaviour::WrongCvc => (Some("82"), Some("82"), Some(CvcResult::NoMatch)),
@@ -165,6 +168,60 @@ fn other_cards_are_judged_by_check_digit_expiry_and_amount() {
     assert_eq!(judged(&|asked| asked.expiry = Text::new("2611").unwrap()).response_code.as_str(), "00");
     assert_eq!(judged(&|asked| asked.cvc_sent = false).cvc_result, None);
     assert_eq!(judged(&|_| {}).cvc_result, Some(CvcResult::Match));
+}
+
+/// What is settled row by row adds up to what stands, and each row names its message and what it is about.
+#[test]
+fn what_is_settled_adds_up_to_what_stands() {
+    let mut kept = Kept::default();
+    for request in [
+        payment("1", VISA, 1000, true),
+        payment("2", VISA, 700, false),
+        payment("3", "4000000000000002", 900, true),
+        capture("4", "2", 500),
+        refund("5", "1", 300),
+        take_back("5", 300),
+        refund("6", "1", 200),
+        payment("7", VISA, 400, true),
+        void("8", "7", 400),
+        take_back("9", 100),
+        payment("10", VISA, 100, false),
+        void("11", "10", 100),
+    ] {
+        kept.code(&request);
+    }
+    let rows: Vec<_> = kept.books.settled(0).to_vec();
+    let name = |reference: Reference| reference.as_str().trim_start_matches('0').to_owned();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| (row.sequence, row.movement.as_str(), name(row.reference), row.original.map(name), row.amount_minor))
+        .collect();
+    let row = |sequence, kind, reference: &str, original: Option<&str>, amount| {
+        (sequence, kind, reference.to_owned(), original.map(str::to_owned), amount)
+    };
+    assert_eq!(
+        shown,
+        [
+            row(1, "payment", "1", None, 1000),
+            row(2, "payment", "4", Some("2"), 500),
+            row(3, "refund", "5", Some("1"), 300),
+            row(4, "refund_reversal", "5", Some("5"), 300),
+            row(5, "refund", "6", Some("1"), 200),
+            row(6, "payment", "7", None, 400),
+            row(7, "reversal", "8", Some("7"), 400),
+        ]
+    );
+    let signed = |row: &Settled| {
+        i64::try_from(row.amount_minor).unwrap()
+            * match row.movement {
+                Movement::Payment | Movement::RefundReversal => 1,
+                Movement::Refund | Movement::Reversal => -1,
+            }
+    };
+    let stands = kept.totals();
+    assert_eq!(rows.iter().map(signed).sum::<i64>(), i64::try_from(stands.captured - stands.refunded).unwrap());
+    assert_eq!(kept.books.settled(5).len(), 2);
+    assert!(kept.books.settled(99).is_empty());
 }
 
 /// A reference moves money once, whatever comes again under it: payments are declined, a capture gets its answer again.
@@ -411,8 +468,8 @@ fn foreign_changes_are_refused() {
     assert_eq!(kept.books.apply(&change), Err(Inconsistent::Twice(reference("1"))));
     let Change::Booked(booked) = change else { unreachable!() };
     let orphan = Booked {
-        reference: entry::ReferenceText(reference("2")),
-        original_reference: Some(entry::ReferenceText(reference("3"))),
+        reference: ReferenceText(reference("2")),
+        original_reference: Some(ReferenceText(reference("3"))),
         kind: Kind::Refund,
         ..booked
     };
@@ -432,4 +489,70 @@ fn pages_cover_the_books() {
     assert_eq!(sequences(20, 10), (21..=25).collect::<Vec<_>>());
     assert!(sequences(25, 10).is_empty());
     assert!(sequences(u64::MAX, usize::MAX).is_empty());
+}
+
+fn with(request: Request, change: impl FnOnce(&mut Payment)) -> Request {
+    let Request::Payment(mut payment) = request else { panic!("a payment") };
+    change(&mut payment);
+    Request::Payment(payment)
+}
+
+fn proving(number: u8) -> Draws {
+    Draws { proven: Some(Text::of_digits([number; 36])), ..draws() }
+}
+
+/// Which cards want a proof, of whom: with the shopper there, without, without but set up. A proof is enough for all, once.
+#[test]
+fn a_proof_is_wanted_as_the_table_says() {
+    for (pan, there, without, set_up) in [
+        (VISA, "00", "00", "00"),
+        ("4000000000003055", "00", "00", "00"),
+        ("4000000000003220", "1A", "00", "00"),
+        ("4000002500003155", "1A", "1A", "00"),
+        ("4000002760003184", "1A", "1A", "1A"),
+    ] {
+        let mut books = Books::default();
+        let mut code = |request: Request, draws: &Draws| {
+            let decision = books.decide(&request, draws);
+            books.apply(&decision.change.unwrap()).unwrap();
+            decision.answer.unwrap().response_code.to_string()
+        };
+        let by_itself = |name: &str| with(payment(name, pan, 1000, true), |payment| payment.merchant_initiated = true);
+        assert_eq!(code(payment("A", pan, 1000, true), &draws()), there, "{pan}, there");
+        assert_eq!(code(by_itself("B"), &draws()), without, "{pan}, without");
+        assert_eq!(code(payment("C", pan, 1000, true), &proving(1)), "00", "{pan}, proven");
+        assert_eq!(code(payment("D", pan, 1000, true), &proving(1)), there, "{pan}, with a proof that was used");
+        assert_eq!(code(by_itself("E"), &draws()), set_up, "{pan}, set up");
+        let elsewhere = with(by_itself("F"), |payment| payment.merchant = merchant("OTHER"));
+        assert_eq!(code(elsewhere, &draws()), without, "{pan}, set up for another");
+    }
+}
+
+/// A decline of the issuer's own comes after the proof: who isn't proven learns nothing of the account.
+#[test]
+fn a_proof_comes_before_other_declines() {
+    let books = Books::default();
+    let code = |draws: &Draws| {
+        let answer = books.decide(&payment("A", "4000008260003178", 1000, true), draws).answer.unwrap();
+        answer.response_code.to_string()
+    };
+    assert_eq!((code(&draws()).as_str(), code(&proving(1)).as_str()), ("1A", "51"));
+}
+
+/// A verification is over nothing, moves nothing, and is proven and taken back like a payment; a payment over nothing is none.
+#[test]
+fn a_verification_moves_nothing() {
+    let mut kept = Kept::default();
+    let verification = |name: &str, pan: &str, amount_minor| match payment(name, pan, amount_minor, false) {
+        Request::Payment(payment) => Request::Verification(payment),
+        other => other,
+    };
+    let mut code = |request: &Request| kept.answer(request).unwrap().response_code.to_string();
+    assert_eq!(code(&verification("A", VISA, 0)), "00");
+    assert_eq!(code(&verification("B", VISA, 100)), "13");
+    assert_eq!(code(&payment("C", VISA, 0, true)), "13");
+    assert_eq!(code(&verification("D", "4000002500003155", 0)), "1A");
+    assert_eq!(code(&verification("E", "4000000000000002", 0)), "05");
+    assert_eq!(code(&take_back("A", 0)), "00");
+    assert_eq!(kept.books.totals().map(|(_, totals)| totals.authorized + totals.reversed).sum::<u64>(), 0);
 }

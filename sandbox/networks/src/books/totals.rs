@@ -48,7 +48,7 @@ impl Totals {
             Kind::Purchase => [Some(&mut self.authorized), Some(&mut self.captured)],
             Kind::Capture => [Some(&mut self.captured), None],
             Kind::Refund => [Some(&mut self.refunded), None],
-            Kind::Reversal => [None, None],
+            Kind::Reversal | Kind::Verification => [None, None],
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kura_iso8583::{Class, Field, FrameReader, Message, Mti, Original};
 use kura_networks::acquirer::Acquirer;
+use kura_networks::three_d_secure::{CHALLENGE_LIFE, Directory};
 use kura_networks::{http, iso_server};
 use kura_platform::tls::TlsConfig;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
@@ -208,7 +209,9 @@ impl Running {
         let networks = Authority::new(&folder, "networks");
         let server = networks.identity(&folder, ACQUIRER, &networks);
         let client = networks.identity(&folder, "client.networks.example", &networks);
-        let (acquirer, _) = Acquirer::open(&folder.path("books.jsonl")).unwrap();
+        let cases = folder.path("three_d_secure.jsonl");
+        let (directory, _) = Directory::open(&cases, "http://localhost", CHALLENGE_LIFE).unwrap();
+        let (acquirer, _) = Acquirer::open(&folder.path("books.jsonl"), directory).unwrap();
         let acquirer = Arc::new(acquirer);
         let (iso, iso_address) = listen();
         let (web, web_address) = listen();

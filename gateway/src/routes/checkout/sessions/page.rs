@@ -10,7 +10,7 @@ use kura_wire::ids::CheckoutSessionId;
 
 use super::settle::settle;
 use super::{PATH, find, lines};
-use crate::api_key::{ApiKey, KeyKind};
+use crate::api_key::ApiKey;
 use crate::app::App;
 use crate::billing::lines::price;
 use crate::codes::Code;
@@ -18,6 +18,7 @@ use crate::domain::checkout::{Mode, Status};
 use crate::edge::auth::look_up;
 use crate::edge::call::Context;
 use crate::error::{ApiError, ApiResult};
+use crate::keys;
 use crate::store::api_keys::{self, KeyRow};
 use crate::store::checkout_sessions::{self, Session as Row};
 use crate::store::merchants;
@@ -125,14 +126,11 @@ async fn publishable_key(context: &Context) -> ApiResult<ApiKey> {
     let key = ApiKey::publishable_of(tenant.livemode(), &app.secrets.ids.tag(&parts));
     if look_up(app, &key).await?.is_none() {
         let row = KeyRow {
-            merchant: tenant.merchant(),
-            kind: KeyKind::Publishable,
-            livemode: tenant.livemode(),
+            name: Some("checkout".to_owned()),
             allowed_origins: vec![app.public_origin.clone()],
-            requires_cvc: false,
+            ..keys::fresh(&key, tenant.merchant())
         };
-        let hash = key.hash(&app.secrets.api_keys);
-        api_keys::insert_once(app.db.work(), hash, &row, &key.hint(), clock::now()).await?;
+        api_keys::insert_once(app.db.work(), key.hash(&app.secrets.api_keys), &row, clock::now()).await?;
     }
     Ok(key)
 }
@@ -179,9 +177,7 @@ pub fn words(code: Code, ja: bool) -> &'static str {
             "セキュリティコードが正しくありません。もう一度ご入力ください。",
             "The security code is not right. Please enter your card again.",
         ),
-        Code::CheckoutSessionUnexpectedState => {
-            ("このページの有効期限が切れました。", "This page is no longer valid.")
-        }
+        Code::CheckoutSessionUnexpectedState => ("このページの有効期限が切れました。", "This page is no longer valid."),
         Code::IdempotencyKeyInUse => {
             ("お支払いを処理しています。しばらくお待ちください。", "Your payment is under way. Please wait a moment.")
         }

@@ -35,8 +35,8 @@ use crate::routes::subscriptions::parts::Behavior;
 use crate::routes::{customers, setup_intents};
 use crate::store::cards::Card;
 use crate::store::checkout_sessions::{self, Session as Row};
-use crate::store::payment_intents::{FutureUsage, Intent, MethodType, NamedCard};
 use crate::store::customers as customer_rows;
+use crate::store::payment_intents::{FutureUsage, Intent, MethodType, NamedCard};
 
 /// How long a try may be under way before somebody else looks at it.
 const LOOK_AFTER: Duration = Duration::seconds(30);
@@ -104,12 +104,7 @@ async fn begin(context: &Context, id: CheckoutSessionId, email: Option<&str>) ->
     if row.trying {
         return Err(ApiError::new(Code::IdempotencyKeyInUse));
     }
-    let row = Row {
-        tries: row.tries + 1,
-        trying: true,
-        email: email.map(mask::email).or(row.email),
-        ..row
-    };
+    let row = Row { tries: row.tries + 1, trying: true, email: email.map(mask::email).or(row.email), ..row };
     checkout_sessions::update(&mut tx, tenant, &row, Some(now + LOOK_AFTER)).await?;
     tx.commit().await?;
     Ok(row)
@@ -166,12 +161,7 @@ async fn pay(context: &Context, own: &Context, row: &Row, card: (NamedCard, Card
     Ok(shown.next_action.filter(|_| shown.status == PaymentStatus::RequiresAction.as_str()))
 }
 
-async fn set_up(
-    context: &Context,
-    own: &Context,
-    row: &Row,
-    card: (NamedCard, Card),
-) -> ApiResult<Option<NextAction>> {
+async fn set_up(context: &Context, own: &Context, row: &Row, card: (NamedCard, Card)) -> ApiResult<Option<NextAction>> {
     let setup = setup_intents::create::of_checkout(context, row).await?;
     note(context, row, |row| row.setup = Some(setup)).await?;
     let return_url = Some(format!("{}/return", address(context, row)));
@@ -210,11 +200,8 @@ async fn subscribe(
 
 /// A subscription in the words of its own endpoint.
 fn subscription_of(row: &Row, customer: CustomerId) -> Map<String, Value> {
-    let items: Vec<Value> = row
-        .items
-        .iter()
-        .map(|item| json!({ "price": item.price.to_string(), "quantity": item.quantity }))
-        .collect();
+    let items: Vec<Value> =
+        row.items.iter().map(|item| json!({ "price": item.price.to_string(), "quantity": item.quantity })).collect();
     let asked = json!({
         "customer": customer.to_string(),
         "items": items,

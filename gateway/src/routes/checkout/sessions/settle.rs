@@ -104,7 +104,8 @@ async fn progress(conn: &mut PgConnection, context: &Context, row: &Row) -> ApiR
         },
         (Mode::Subscription, .., Some(id)) => {
             let found = subscriptions::find(conn, tenant, id).await?;
-            let begun = |status| !matches!(status, SubscriptionStatus::Incomplete | SubscriptionStatus::IncompleteExpired);
+            let begun =
+                |status| !matches!(status, SubscriptionStatus::Incomplete | SubscriptionStatus::IncompleteExpired);
             match found {
                 Some(row) if begun(row.status) && row.default_card.is_some() => Progress::Done,
                 Some(row) => first_payment(conn, context, row.latest_invoice).await?,
@@ -142,7 +143,8 @@ async fn clear(context: &Context, row: &Row) -> ApiResult<()> {
     }
     if let (Mode::Subscription, Some(id)) = (row.mode, row.subscription) {
         let found = subscriptions::find(&mut *context.db().await?, context.tenant(), id).await?;
-        let unpaid = found.filter(|row| row.status == SubscriptionStatus::Incomplete).and_then(|row| row.latest_invoice);
+        let unpaid =
+            found.filter(|row| row.status == SubscriptionStatus::Incomplete).and_then(|row| row.latest_invoice);
         if let Some(invoice) = unpaid {
             invoices::void(context, invoice).await?;
         }

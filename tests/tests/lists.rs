@@ -1,0 +1,194 @@
+//! Lists are as quick among a million rows as among a thousand, on every page of them: shown by the plans that the database
+//! really used for the gateway's statements, not by a clock.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::time::Duration;
+
+use kura_tests::{Options, Stack};
+use kura_wire::ids::{ChargeId, EventId, PaymentIntentId, RefundId};
+use serde_json::Value;
+use uuid::Uuid;
+
+const FEW: u32 = 1_000;
+const MANY: u32 = 1_000_000;
+/// How often a list is asked for: after five times PostgreSQL may take to one plan for all.
+const TIMES: usize = 7;
+/// Pages of 8 KiB that one more level of a few indexes can add, and cold hint bits.
+const MORE_PAGES: i64 = 12;
+
+/// A plan that the database used: which statement, how many pages it touched, and how.
+#[derive(Debug)]
+struct Plan {
+    statement: String,
+    pages: i64,
+    nodes: Vec<String>,
+}
+
+/// Has the database write each plan of the gateway's into its log.
+fn explain_everything(stack: &Stack) {
+    for setting in [
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_min_duration = 0",
+        "auto_explain.log_analyze = on",
+        "auto_explain.log_timing = off",
+        "auto_explain.log_buffers = on",
+        "auto_explain.log_format = 'json'",
+    ] {
+        stack.sql("gateway", &format!("ALTER ROLE gateway_app SET {setting}"));
+    }
+    stack.sql("gateway", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'gateway_app'");
+}
+
+/// The plans in the log behind this place, of statements that read a list.
+fn plans(log: &str) -> Vec<Plan> {
+    log.split("plan:\n")
+        .skip(1)
+        .filter_map(|text| {
+            let text = text.replace("\n\t", "\n");
+            let plan = serde_json::Deserializer::from_str(text.trim_start()).into_iter::<Value>().next()?.ok()?;
+            let statement = plan["Query Text"].as_str()?;
+            let head = statement.split("*/").next()?.trim_start_matches("/* ").trim().to_owned();
+            let top = &plan["Plan"];
+            let mut nodes = Vec::new();
+            collect(top, &mut nodes);
+            let pages = top["Shared Hit Blocks"].as_i64()? + top["Shared Read Blocks"].as_i64()?;
+            head.contains("::list").then_some(Plan { statement: head, pages, nodes })
+        })
+        .collect()
+}
+
+/// The kinds of all steps of a plan, with what was read and thrown away.
+fn collect(node: &Value, into: &mut Vec<String>) {
+    let removed = node["Rows Removed by Filter"].as_i64().unwrap_or(0);
+    into.push(format!("{} -{removed}", node["Node Type"].as_str().unwrap_or_default()));
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        collect(child, into);
+    }
+}
+
+/// Fills the tables up to so many payments of the sample merchant, each with a charge, an event and every tenth with a refund. One
+/// customer has every thousandth of them.
+fn fill(stack: &Stack, from: u32, to: u32) {
+    let merchant = stack.sql("gateway", "SELECT merchant_id FROM customers LIMIT 1");
+    let customer = stack.sql("gateway", "SELECT id FROM customers LIMIT 1");
+    let card = stack.sql("gateway", "SELECT record FROM cards LIMIT 1");
+    let made = "now() - interval '20 days' + n * interval '1 second'";
+    let series = format!("generate_series({from}, {to} - 1) AS n");
+    let id = |kind: &str| format!("md5('{kind}' || n)::uuid");
+    stack.sql(
+        "gateway",
+        &format!(
+            "SET session_replication_role = replica; SET synchronous_commit = off;
+             INSERT INTO payment_intents (merchant_id, id, livemode, amount_minor, currency, status, capture_method,
+                 customer_id, metadata, automatic_payment_methods, latest_charge_id, amount_received_minor, created_at)
+             SELECT '{merchant}', {}, false, 1000, 'jpy', 'succeeded', 'automatic',
+                 CASE WHEN n % 1000 = 0 THEN '{customer}'::uuid END, '{{}}', true, {}, 1000, {made} FROM {series};
+             INSERT INTO charges (merchant_id, id, livemode, payment_intent_id, attempt_id, status, amount_minor, currency,
+                 amount_captured_minor, captured, card_record, metadata, created_at)
+             SELECT '{merchant}', {}, false, {}, {}, 'succeeded', 1000, 'jpy', 1000, true, '{card}', '{{}}', {made} FROM {series};
+             INSERT INTO refunds (merchant_id, id, livemode, payment_intent_id, charge_id, status, amount_minor, currency,
+                 metadata, network_reference, created_at)
+             SELECT '{merchant}', {}, false, {}, {}, 'succeeded', 100, 'jpy', '{{}}', 'X', {made} FROM {series} WHERE n % 10 = 0;
+             INSERT INTO events (merchant_id, id, livemode, type, object, created_at)
+             SELECT '{merchant}', {}, false, CASE WHEN n % 1000 = 0 THEN 'charge.failed' ELSE 'charge.succeeded' END, '{{}}',
+                 {made} FROM {series};
+             ANALYZE payment_intents; ANALYZE charges; ANALYZE refunds; ANALYZE events;",
+            id("pi"),
+            id("ch"),
+            id("ch"),
+            id("pi"),
+            id("at"),
+            id("re"),
+            id("pi"),
+            id("ch"),
+            id("evt"),
+        ),
+    );
+}
+
+/// The n-th row's id as the API has it.
+fn named(stack: &Stack, kind: &str, n: u32) -> String {
+    let id = stack.sql("gateway", &format!("SELECT md5('{kind}' || {n})::uuid"));
+    let bytes = id.parse::<Uuid>().unwrap().into_bytes();
+    match kind {
+        "pi" => PaymentIntentId::from_bytes(bytes).to_string(),
+        "ch" => ChargeId::from_bytes(bytes).to_string(),
+        "re" => RefundId::from_bytes(bytes).to_string(),
+        _ => EventId::from_bytes(bytes).to_string(),
+    }
+}
+
+/// Every list, on its first page, in its middle both ways, from a moment on, and narrowed.
+fn lists(stack: &Stack, rows: u32, customer: &str) -> Vec<String> {
+    let middle = rows / 20 * 10;
+    let mut paths = Vec::new();
+    for (kind, path) in [("pi", "payment_intents"), ("ch", "charges"), ("re", "refunds"), ("evt", "events")] {
+        let cursor = named(stack, kind, middle);
+        paths.push(format!("/v1/{path}?limit=10"));
+        paths.push(format!("/v1/{path}?limit=10&starting_after={cursor}"));
+        paths.push(format!("/v1/{path}?limit=10&ending_before={cursor}"));
+        let then = stack.sql(
+            "gateway",
+            &format!(
+                "SELECT extract(epoch FROM created_at)::bigint FROM payment_intents WHERE id = md5('pi{middle}')::uuid"
+            ),
+        );
+        paths.push(format!("/v1/{path}?limit=10&created%5Blt%5D={then}"));
+    }
+    paths.push(format!("/v1/payment_intents?limit=10&customer={customer}"));
+    paths.push(format!("/v1/charges?payment_intent={}", named(stack, "pi", middle)));
+    paths.push(format!("/v1/refunds?payment_intent={}", named(stack, "pi", middle)));
+    paths.push(format!("/v1/refunds?charge={}", named(stack, "ch", middle)));
+    paths.push("/v1/events?limit=10&type=charge.failed".into());
+    paths
+}
+
+/// The plan of each list, by its path.
+fn measure(stack: &Stack, rows: u32, customer: &str) -> Vec<(String, Plan)> {
+    let sk = &stack.run().keys.sk_test;
+    let ask = |path: &String| {
+        let before = stack.log("postgres-main").len();
+        for _ in 0..TIMES {
+            let answer = stack.read(path, sk);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+            assert!(!answer.json()["data"].as_array().unwrap().is_empty(), "{path}");
+        }
+        // The log's writer is a process of its own.
+        for _ in 0..100 {
+            let log = stack.log("postgres-main");
+            let found = plans(&log[before..]);
+            if found.len() >= TIMES {
+                return (path.clone(), found.into_iter().last().unwrap());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("no plans of {path} in the log");
+    };
+    lists(stack, rows, customer).iter().map(ask).collect()
+}
+
+#[test]
+fn lists_touch_as_much_among_a_million_rows_as_among_a_thousand() {
+    let stack = &Stack::start(Options::default().unlimited());
+    let sk = &stack.run().keys.sk_test;
+    let customer = stack.post("/v1/customers", sk, &[]).json()["id"].as_str().unwrap().to_owned();
+    let form = [("amount", "100"), ("currency", "jpy"), ("payment_method", "pm_card_visa"), ("confirm", "true")];
+    assert_eq!(stack.post("/v1/payment_intents", sk, &form).status, 200);
+    explain_everything(stack);
+    fill(stack, 0, FEW);
+    let few = measure(stack, FEW, &customer);
+    fill(stack, FEW, MANY);
+    let many = measure(stack, MANY, &customer);
+    for ((few_path, few), (path, many)) in few.iter().zip(&many) {
+        println!(
+            "{:<32} {:>5} pages of {FEW}, {:>5} of {MANY}  {:?}",
+            many.statement, few.pages, many.pages, many.nodes
+        );
+        assert_eq!(few_path.split(['?', '=']).next(), path.split(['?', '=']).next());
+        assert!(many.pages <= few.pages + MORE_PAGES, "{path}: {few:?} {many:?}");
+        for node in &many.nodes {
+            let walks = ["Index Scan -0", "Limit -0", "Result -0"].contains(&node.as_str());
+            assert!(walks, "{path}: a walk along an index, and nothing read in vain: {many:?}");
+        }
+    }
+}
