@@ -275,7 +275,8 @@ pub(crate) async fn list(
         select,
         "/* gateway checkout_sessions::list */ ",
         "id",
-        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR payment_intent_id = $8) AND ($9::uuid IS NULL OR subscription_id = $9) AND ($10::text IS NULL OR status = $10)",
+        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR payment_intent_id = $8)
+         AND ($9::uuid IS NULL OR subscription_id = $9) AND ($10::text IS NULL OR status = $10)",
         conn,
         tenant,
         page,

@@ -125,7 +125,11 @@ async fn publishable_key(context: &Context) -> ApiResult<ApiKey> {
     let parts: [&[u8]; 3] = [b"checkout key", merchant.as_bytes(), app.public_origin.as_bytes()];
     let key = ApiKey::publishable_of(tenant.livemode(), &app.secrets.ids.tag(&parts));
     if look_up(app, &key).await?.is_none() {
-        let row = KeyRow { allowed_origins: vec![app.public_origin.clone()], ..keys::fresh(&key, merchant) };
+        let row = KeyRow {
+            name: Some("checkout".to_owned()),
+            allowed_origins: vec![app.public_origin.clone()],
+            ..keys::fresh(&key, merchant)
+        };
         let mut db = app.db.work().acquire().await?;
         api_keys::insert(&mut db, key.hash(&app.secrets.api_keys), &row, clock::now()).await?;
     }
