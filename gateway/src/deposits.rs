@@ -346,10 +346,8 @@ impl Settling<'_> {
     }
 
     async fn book(&self, conn: &mut PgConnection, movement: Movement) -> ApiResult<()> {
-        let Attempt { id, amount_minor, currency, .. } = self.attempt;
         let network = Network::from(self.payer.as_ref().and_then(Method::deposit));
-        let (booked, money) = ((movement, network), (*amount_minor, currency.as_str()));
-        transfers::insert(conn, self.cause.tenant, *id, booked, money, self.at).await?;
+        transfers::insert(conn, self.cause.tenant, self.attempt, (movement, network), self.at).await?;
         Ok(())
     }
 
@@ -373,6 +371,7 @@ impl Settling<'_> {
             response_code: None,
             decline_code: None,
             cvc_check: None,
+            authentication: None,
             description: intent.description.clone(),
             metadata: intent.metadata.clone(),
             created_at: self.at,

@@ -40,6 +40,8 @@ kinds! {
     ChargeFailed "charge.failed";
     ChargeRefunded "charge.refunded";
     ChargeSucceeded "charge.succeeded";
+    CheckoutSessionCompleted "checkout.session.completed";
+    CheckoutSessionExpired "checkout.session.expired";
     CustomerCreated "customer.created";
     CustomerDeleted "customer.deleted";
     CustomerSubscriptionCreated "customer.subscription.created";
@@ -48,14 +50,12 @@ kinds! {
     CustomerSubscriptionUpdated "customer.subscription.updated";
     CustomerUpdated "customer.updated";
     InvoiceCreated "invoice.created";
-    InvoiceDeleted "invoice.deleted";
     InvoiceFinalized "invoice.finalized";
     InvoiceMarkedUncollectible "invoice.marked_uncollectible";
     InvoicePaid "invoice.paid";
     InvoicePaymentActionRequired "invoice.payment_action_required";
     InvoicePaymentFailed "invoice.payment_failed";
     InvoicePaymentSucceeded "invoice.payment_succeeded";
-    InvoiceUpdated "invoice.updated";
     InvoiceVoided "invoice.voided";
     PaymentIntentAmountCapturableUpdated "payment_intent.amount_capturable_updated";
     PaymentIntentCanceled "payment_intent.canceled";

@@ -25,6 +25,7 @@ pub mod events;
 pub mod keys;
 pub mod merchants;
 pub mod money_path;
+pub mod reconciliation;
 pub mod recovery;
 pub mod render;
 pub mod request_ids;

@@ -16,6 +16,7 @@ use kura_wire::payer::{
     PATH_STORE_PAYER, PATH_UPDATE_CUSTOMER, StoreCustomer, StorePayer, StoredCustomer, StoredPayer, UpdateCustomer,
 };
 use kura_wire::sealed_box::{SignedKeySet, node_of_key};
+use kura_wire::settlement::{PATH_SETTLEMENT, ReadSettlement, SettlementPage};
 use kura_wire::three_d_secure::{
     Authenticate, Authentication, FindAuthentication, PATH_AUTHENTICATE, PATH_AUTHENTICATION,
 };
@@ -268,6 +269,14 @@ impl VaultClient {
     /// [`VaultFailure`].
     pub async fn give_back(&self, ask: &GiveBack) -> Result<GivenBack, VaultFailure> {
         self.post(None, deposit::PATH_GIVE_BACK, ask).await
+    }
+
+    /// A page of what a network has settled on a day.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn settlement(&self, ask: &ReadSettlement) -> Result<SettlementPage, VaultFailure> {
+        self.post(None, PATH_SETTLEMENT, ask).await
     }
 
     /// The customers with an e-mail address, at most [`kura_wire::payer::MAX_FOUND`].

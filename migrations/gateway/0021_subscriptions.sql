@@ -165,7 +165,7 @@ CREATE INDEX invoices_of_customer ON invoices (merchant_id, customer_id, created
 CREATE INDEX invoices_of_subscription ON invoices (merchant_id, subscription_id, created_at DESC, id DESC) WHERE subscription_id IS NOT NULL;
 CREATE INDEX invoices_of_clock ON invoices (merchant_id, test_clock_id, due_at) WHERE test_clock_id IS NOT NULL;
 CREATE INDEX invoices_due ON invoices (look_at) WHERE look_at IS NOT NULL;
-GRANT SELECT, INSERT, DELETE ON invoices TO gateway_app;
+GRANT SELECT, INSERT ON invoices TO gateway_app;
 GRANT UPDATE (number, status, total_minor, starting_balance_minor, ending_balance_minor, amount_due_minor, amount_paid_minor,
     auto_advance, tries, trying, try_off_session, payment_intent_id, description, metadata, finalized_at, paid_at, voided_at,
     uncollectible_at, due_at, look_at, look_count) ON invoices TO gateway_app;

@@ -1,7 +1,8 @@
 //! Products, prices, subscriptions and their invoices, over the merchants' API.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use kura_tests::{Answer, Stack};
+use kura_tests::search::tool;
+use kura_tests::{Answer, Stack, workspace};
 use serde_json::{Value, json};
 
 fn sk(stack: &Stack) -> &str {
@@ -460,4 +461,122 @@ fn a_repeated_subscription_charges_once() {
     let left = get(stack, &format!("/v1/customers/{}", shop.customer));
     assert_eq!(left["deleted"], true);
     assert_eq!(shop.subscription(&first.json())["status"], "canceled");
+}
+
+/// A change within a period gives back what was not used and asks for what is new, to the second: on the next invoice, at once, or
+/// not at all. A preview says the same and changes nothing.
+#[test]
+fn changes_are_prorated() {
+    let stack = Stack::shared();
+    let shop = Shop::new(stack, "2027-04-01T00:00:00", Some("pm_card_visa"));
+    let (small, large) = (shop.price(3000, "month"), shop.price(6000, "month"));
+    let made = shop.subscribe(&small, &[]);
+    let item = id(&made["items"]["data"][0]).to_owned();
+    shop.turn_to(unix("2027-04-16T00:00:00"));
+    let change = [("items[0][id]", item.as_str()), ("items[0][price]", &large)];
+    let preview = [
+        ("subscription", id(&made)),
+        ("subscription_details[items][0][id]", &item),
+        ("subscription_details[items][0][price]", &large),
+    ];
+    let shown = post(stack, "/v1/invoices/create_preview", &preview);
+    let amounts = |invoice: &Value| -> Vec<i64> {
+        invoice["lines"]["data"].as_array().unwrap().iter().map(|line| line["amount"].as_i64().unwrap()).collect()
+    };
+    assert_eq!((amounts(&shown), &shown["total"], &shown["id"]), (vec![-1500, 3000, 6000], &json!(7500), &Value::Null));
+    assert_eq!(shop.subscription(&made)["items"]["data"][0]["price"]["id"], small.as_str());
+
+    let path = format!("/v1/subscriptions/{}", id(&made));
+    let changed = post(stack, &path, &change);
+    assert_eq!((&changed["status"], &changed["items"]["data"][0]["price"]["id"]), (&json!("active"), &json!(large)));
+    assert_eq!(shop.invoices().len(), 1);
+    shop.turn_to(unix("2027-05-01T02:00:00"));
+    let renewed = shop.subscription(&made)["latest_invoice"].clone();
+    assert_eq!((amounts(&renewed), &renewed["amount_paid"]), (vec![-1500, 3000, 6000], &json!(7500)));
+    let line = &renewed["lines"]["data"][0];
+    let details = &line["parent"]["subscription_item_details"];
+    assert_eq!((&details["proration"], &details["subscription_item"]), (&json!(true), &json!(item)));
+    assert!(line["description"].as_str().unwrap().starts_with("Unused time on 1 × 定期便 after 16 Apr"));
+
+    // Twice as many, paid at once; then fewer: what is given back is a credit that the next invoice takes.
+    shop.turn_to(unix("2027-05-16T12:00:00"));
+    let path_of_item = format!("/v1/subscription_items/{item}");
+    let more = [("quantity", "2"), ("proration_behavior", "always_invoice")];
+    assert_eq!(post(stack, &path_of_item, &more)["quantity"], 2);
+    let now = shop.subscription(&made)["latest_invoice"].clone();
+    assert_eq!((amounts(&now), &now["billing_reason"]), (vec![-3000, 6000], &json!("subscription_update")));
+    assert_eq!((&now["status"], &now["amount_paid"]), (&json!("paid"), &json!(3000)));
+    post(stack, &path_of_item, &[("quantity", "1"), ("proration_behavior", "always_invoice")]);
+    let back = shop.subscription(&made)["latest_invoice"].clone();
+    assert_eq!((&back["total"], &back["amount_due"], &back["status"]), (&json!(-3000), &json!(0), &json!("paid")));
+    assert_eq!(back["ending_balance"], -3000);
+    let customer = get(stack, &format!("/v1/customers/{}", shop.customer));
+    assert_eq!((&customer["balance"], &customer["currency"]), (&json!(-3000), &json!("jpy")));
+    post(stack, &path_of_item, &[("price", small.as_str()), ("proration_behavior", "none")]);
+    shop.turn_to(unix("2027-06-01T02:00:00"));
+    let credited = shop.subscription(&made)["latest_invoice"].clone();
+    assert_eq!((amounts(&credited), &credited["starting_balance"]), (vec![3000], &json!(-3000)));
+    assert_eq!((&credited["amount_due"], &credited["status"]), (&json!(0), &json!("paid")));
+
+    // Due at other times: a new period begins.
+    let yearly = shop.price(30_000, "year");
+    post(stack, &path, &[("items[0][id]", &item), ("items[0][price]", &yearly), ("proration_behavior", "none")]);
+    let year = shop.subscription(&made);
+    assert_eq!(year["items"]["data"][0]["current_period_end"], unix("2028-06-01T02:00:00"));
+    assert_eq!((&year["latest_invoice"]["amount_paid"], &year["status"]), (&json!(30_000), &json!("active")));
+    let mixed = stack.post("/v1/subscription_items", sk(stack), &[("subscription", id(&made)), ("price", &small)]);
+    assert_eq!(refused(&mixed), refusal(400, "parameter_invalid", "items"));
+    let last = stack.delete(&path_of_item, sk(stack));
+    assert_eq!(refused(&last), refusal(400, "parameter_invalid", "items"));
+}
+
+/// A draft is made final and paid by hand; an open invoice is paid with another card, called off, given up.
+#[test]
+fn invoices_are_paid_by_hand() {
+    let stack = Stack::shared();
+    let shop = Shop::new(stack, "2027-09-01T00:00:00", Some("pm_card_visa"));
+    let made = shop.subscribe(&shop.price(800, "month"), &[]);
+    let newest = || shop.subscription(&made)["latest_invoice"].clone();
+    shop.turn_to(unix("2027-10-01T00:00:00"));
+    let draft = newest();
+    let path = |invoice: &Value, what: &str| format!("/v1/invoices/{}/{what}", id(invoice));
+    let voided = stack.post(&path(&draft, "void"), sk(stack), &[]);
+    assert_eq!(refused(&voided), refusal(400, "invoice_unexpected_state", ""));
+    let open = post(stack, &path(&draft, "finalize"), &[("auto_advance", "false")]);
+    assert_eq!((&open["status"], &open["auto_advance"]), (&json!("open"), &json!(false)));
+    let declined = stack.post(&path(&open, "pay"), sk(stack), &[("payment_method", "pm_card_chargeDeclined")]);
+    assert_eq!(refused(&declined), (402, "card_declined".to_owned(), String::new()));
+    assert_eq!(shop.subscription(&made)["status"], "past_due");
+    let paid = post(stack, &path(&open, "pay"), &[("payment_method", "pm_card_mastercard")]);
+    assert_eq!((&paid["status"], &paid["attempt_count"]), (&json!("paid"), &json!(2)));
+    assert_eq!((&shop.subscription(&made)["status"], shop.payments("succeeded")), (&json!("active"), 2));
+    assert_eq!(refused(&stack.post(&path(&open, "pay"), sk(stack), &[])).1, "invoice_unexpected_state");
+
+    shop.pays_with("pm_card_chargeDeclined");
+    shop.turn_to(unix("2027-11-01T02:00:00"));
+    let void = post(stack, &path(&newest(), "void"), &[]);
+    let lines = get(stack, &path(&void, "lines"));
+    assert_eq!((&void["status"], &lines["data"][0]["amount"]), (&json!("void"), &json!(800)));
+    assert_eq!((&shop.subscription(&made)["status"], shop.payments("canceled")), (&json!("active"), 1));
+    shop.turn_to(unix("2027-12-01T02:00:00"));
+    let lost = post(stack, &path(&newest(), "mark_uncollectible"), &[]);
+    assert_eq!((&lost["status"], &lost["next_payment_attempt"]), (&json!("uncollectible"), &Value::Null));
+    shop.turn_to(unix("2027-12-20T00:00:00"));
+    assert_eq!(newest()["attempt_count"], 1);
+    assert_eq!(shop.told("invoice.").last().unwrap(), "invoice.marked_uncollectible");
+}
+
+/// The official Python SDK: a price, a customer on a clock, a subscription, its renewal.
+#[test]
+fn the_python_sdk_subscribes() {
+    let stack = Stack::shared();
+    let python = workspace().join(tool("KURA_PYTHON", ".kura/tools/venv/bin/python"));
+    let mut command = std::process::Command::new(python);
+    command
+        .arg(workspace().join("tests/sdk/stripe_python_billing.py"))
+        .env("KURA_RUN_JSON", stack.state().join("run.json"));
+    let output = command.output().expect("python");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.lines().count() >= 8 && !said.contains("FAIL"), "{said}");
 }

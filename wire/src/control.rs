@@ -3,6 +3,7 @@
 //! Both answer JSON over mTLS to the admin certificate alone.
 
 pub mod keys;
+pub mod reconciliation;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;

@@ -200,6 +200,10 @@ id!(
     ApiKeyId, "mk"
 );
 id!(
+    /// Something of which a network and the books say different things.
+    DifferenceId, "diff"
+);
+id!(
     /// Something that only an attacker does, or a mistake.
     SignalId, "sig"
 );

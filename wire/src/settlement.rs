@@ -73,16 +73,17 @@ pub enum SettlementKind {
     ChargebackReversal,
 }
 
-mod day {
+/// A day as people write it.
+pub(crate) mod day {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use time::Date;
     use time::macros::format_description;
 
-    pub(super) fn serialize<S: Serializer>(day: &Date, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(day: &Date, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(day)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
         let text = String::deserialize(deserializer)?;
         Date::parse(&text, format_description!("[year]-[month]-[day]")).map_err(|_| D::Error::custom("not a day"))
     }

@@ -259,7 +259,7 @@ pub async fn void(context: &Context, id: InvoiceId) -> ApiResult<Invoice> {
     }
     found.status.after(Event::Void).ok_or_else(|| refused(&found, "void"))?;
     if let Some(intent) = found.intent {
-        crate::routes::payment_intents::cancel::of_invoice(context, intent).await?;
+        crate::routes::payment_intents::cancel::call_off(context, intent, "void_invoice").await?;
     }
     let mut tx = context.begin().await?;
     let (subscription, invoice) = lock(context, &mut tx, id).await?;

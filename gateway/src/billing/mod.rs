@@ -8,6 +8,7 @@
 //! A customer may live by a clock that its merchant turns ([`clocks`]). Then all that is the customer's happens by that clock's
 //! time, in the order in which it is due.
 
+pub mod changes;
 pub mod charge;
 pub mod clocks;
 pub mod customers;

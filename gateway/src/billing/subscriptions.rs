@@ -13,8 +13,11 @@ use crate::domain::subscription::{AfterLastTry, DRAFT_FOR, Event, Status, Step};
 use crate::edge::call::Context;
 use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened, Kind};
+use crate::render;
 use crate::request_ids::RequestIds;
+use crate::store::cards::Card;
 use crate::store::invoices::{self as invoice_rows, Invoice};
+use crate::store::payment_intents::NamedCard;
 use crate::store::subscription_items::Item;
 use crate::store::subscriptions::{self, Subscription};
 use crate::store::{cards, customers, invoice_lines, subscription_items};
@@ -238,6 +241,32 @@ pub fn whole_lines(
     (0..).zip(items).map(line).collect()
 }
 
+/// A card is kept for a subscription on which nothing is due yet: saved, attached to the customer, the subscription's own.
+///
+/// # Errors
+/// The vault's and the database's.
+pub async fn keep_card(context: &Context, id: SubscriptionId, card: (NamedCard, Card)) -> ApiResult<()> {
+    let tenant = context.tenant();
+    let (_, card) = crate::routes::payment_intents::confirm::saved(context, card).await?;
+    let mut tx = context.begin().await?;
+    let subscription = subscriptions::lock(&mut tx, tenant, id).await?;
+    let subscription = subscription.ok_or_else(|| ApiError::missing("subscription", "id"))?;
+    let before = views::subscription(&mut tx, tenant, &subscription).await?;
+    let mut told = Vec::new();
+    if card.customer.is_none() && cards::attach(&mut tx, tenant, card.record, subscription.customer).await? {
+        let attached = Card { customer: Some(subscription.customer), ..card.clone() };
+        let shown = render::card::payment_method(tenant, &attached);
+        told.push(Happened::to(&shown, Kind::PaymentMethodAttached)?);
+    }
+    let kept = Subscription { default_card: Some(card.record), ..subscription };
+    subscriptions::update(&mut tx, tenant, &kept).await?;
+    let shown = views::subscription(&mut tx, tenant, &kept).await?;
+    told.extend(Happened::update(&before, &shown, Kind::CustomerSubscriptionUpdated)?);
+    events::tell(&mut tx, &context.cause(), clock::now(), told).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 async fn has_card(context: &Context, conn: &mut PgConnection, subscription: &Subscription) -> ApiResult<bool> {
     let tenant = context.tenant();
     let customer = customers::find(conn, tenant, subscription.customer).await?;
@@ -274,7 +303,7 @@ pub async fn turn_invoice(context: &Context, id: InvoiceId) -> ApiResult<()> {
             tx.commit().await?;
             pay(context, id, How { begin: true, ..How::default() }).await?;
         }
-        InvoiceStatus::Open => {
+        InvoiceStatus::Open | InvoiceStatus::Uncollectible => {
             drop(tx);
             pay(context, id, How { begin: due, ..How::default() }).await?;
         }

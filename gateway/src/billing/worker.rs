@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kura_platform::clock;
-use kura_wire::ids::{InvoiceId, SubscriptionId, TestClockId};
+use kura_wire::ids::{CheckoutSessionId, InvoiceId, SubscriptionId, TestClockId};
 use tokio::task::JoinSet;
 
 use super::{clocks, subscriptions as steps};
@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::config::RecoveryConfig;
 use crate::edge::call::Context;
 use crate::error::ApiResult;
-use crate::store::{Tenant, invoices, subscriptions, test_clocks};
+use crate::routes::checkout::sessions::settle::settle;
+use crate::store::{Tenant, checkout_sessions, invoices, subscriptions, test_clocks};
 
 /// Of each kind, that one look takes on.
 const BATCH: i64 = 16;
@@ -30,12 +31,15 @@ pub enum What {
     Invoices,
     /// Clocks that are being turned.
     Clocks,
+    /// Checkout sessions that are too late, or whose shopper does not come back.
+    Sessions,
 }
 
 enum Due {
     Subscription(SubscriptionId),
     Invoice(InvoiceId),
     Clock(TestClockId),
+    Session(CheckoutSessionId),
 }
 
 /// Works for as long as the process runs.
@@ -79,6 +83,10 @@ async fn claim(app: &App, what: What) -> sqlx::Result<Vec<(Tenant, Due)>> {
             let claimed = test_clocks::claim_due(pool, now, PAUSE, LONGEST_PAUSE, BATCH).await?;
             claimed.into_iter().map(|(tenant, id)| (tenant, Due::Clock(id))).collect()
         }
+        What::Sessions => {
+            let claimed = checkout_sessions::claim_due(pool, now, PAUSE, LONGEST_PAUSE, BATCH).await?;
+            claimed.into_iter().map(|(tenant, id)| (tenant, Due::Session(id))).collect()
+        }
     })
 }
 
@@ -87,11 +95,13 @@ async fn work(app: &App, tenant: Tenant, due: &Due) -> ApiResult<()> {
         Due::Subscription(id) => *id.as_bytes(),
         Due::Invoice(id) => *id.as_bytes(),
         Due::Clock(id) => *id.as_bytes(),
+        Due::Session(id) => *id.as_bytes(),
     };
     let context = Context::working(app.clone(), tenant, seed);
     match due {
         Due::Subscription(id) => steps::turn(&context, *id).await,
         Due::Invoice(id) => steps::turn_invoice(&context, *id).await,
         Due::Clock(id) => clocks::turn(&context, *id).await,
+        Due::Session(id) => settle(&context, *id).await.map(drop),
     }
 }

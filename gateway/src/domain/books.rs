@@ -2,6 +2,10 @@
 //! construction.
 
 use kura_wire::payer::PayerMethod;
+use time::{Duration, OffsetDateTime, UtcOffset};
+
+/// How long after the day of a payment the networks have paid it.
+const NETWORKS_PAY_AFTER: Duration = Duration::days(2);
 
 /// Accounts of one merchant in one mode and currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +99,18 @@ impl Movement {
         }
     }
 
+    /// From when on the money is at the merchant's disposal, or is not: what comes in when the networks have paid it, at the
+    /// beginning of the second day after it in UTC; what goes out at once.
+    pub fn available_at(self, at: OffsetDateTime) -> OffsetDateTime {
+        match self {
+            Self::Capture | Self::Deposit => {
+                let day = at.to_offset(UtcOffset::UTC).date();
+                day.saturating_add(NETWORKS_PAY_AFTER).midnight().assume_utc()
+            }
+            Self::Refund | Self::Unapplied => at,
+        }
+    }
+
     /// The account that is debited and the one that is credited.
     pub const fn accounts(self, network: Network) -> (Account, Account) {
         match self {
@@ -108,6 +124,18 @@ impl Movement {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What comes in is there at the beginning of the day after the next; what goes out is gone at once.
+    #[test]
+    fn money_is_available_when_networks_have_paid() {
+        let at = time::macros::datetime!(2026-11-25 23:59:59 UTC);
+        let there = time::macros::datetime!(2026-11-27 0:00 UTC);
+        for movement in [Movement::Capture, Movement::Deposit] {
+            assert_eq!(movement.available_at(at), there);
+            assert_eq!(movement.available_at(at.to_offset(time::macros::offset!(+9))), there);
+        }
+        assert_eq!(Movement::Refund.available_at(at), at);
+    }
 
     /// A refund undoes a capture or a deposit, account by account, over each network.
     #[test]

@@ -2,11 +2,13 @@
 
 pub mod books;
 pub mod calendar;
+pub mod checkout;
 pub mod deposit;
 pub mod invoice;
 pub mod mask;
 pub mod payment_intent;
 pub mod proration;
+pub mod reconciliation;
 pub mod setup_intent;
 pub mod subscription;
 pub mod webhook;

@@ -1,7 +1,9 @@
 //! Objects as the API shows them, in Stripe's current shapes. Pure: rows in, an object out.
 
+pub mod balance;
 pub mod card;
 pub mod charge;
+pub mod checkout_session;
 pub mod customer;
 pub mod event;
 pub mod invoice;

@@ -1,5 +1,6 @@
 //! Refunds.
 
+use kura_wire::ids::BalanceTransactionId;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -114,7 +115,8 @@ pub fn refund(row: &Row) -> Refund {
         id: row.id.to_string(),
         object: RefundWord::default(),
         amount: row.amount_minor,
-        balance_transaction: None,
+        balance_transaction: (row.status == "succeeded")
+            .then(|| BalanceTransactionId::from_bytes(*row.id.as_bytes()).into()),
         charge: row.charge.into(),
         created: unix(row.created_at),
         currency: row.currency.clone(),

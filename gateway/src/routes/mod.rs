@@ -1,5 +1,6 @@
 //! Endpoints. A URL maps to a file: `POST /v1/payment_intents/{id}/confirm` is `payment_intents/confirm.rs`.
 
+pub mod balance;
 pub mod charges;
 pub mod checkout;
 pub mod control;
@@ -17,6 +18,7 @@ pub mod refunds;
 pub mod request_logs;
 pub mod setup_intents;
 pub mod shopper;
+pub mod subscription_items;
 pub mod subscriptions;
 pub mod test_helpers;
 pub mod tokens;
@@ -42,13 +44,16 @@ pub fn api() -> Routes {
         .and(setup_intents::routes())
         .and(charges::routes())
         .and(refunds::routes())
+        .and(balance::routes())
         .and(events::routes())
         .and(webhook_endpoints::routes())
         .and(request_logs::routes())
         .and(products::routes())
         .and(prices::routes())
         .and(subscriptions::routes())
+        .and(subscription_items::routes())
         .and(invoices::routes())
+        .and(checkout::sessions::routes())
         .and(test_helpers::test_clocks::routes())
 }
 

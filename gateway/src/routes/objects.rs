@@ -6,10 +6,11 @@ use serde_json::Value;
 use crate::edge::call::Context;
 use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
+use crate::routes::checkout::sessions;
 use crate::routes::test_helpers::test_clocks;
 use crate::routes::{
-    charges, customers, events, invoices, payment_intents, payment_methods, prices, products, refunds, setup_intents,
-    subscriptions, webhook_endpoints,
+    balance, charges, customers, events, invoices, payment_intents, payment_methods, prices, products, refunds,
+    setup_intents, subscriptions, webhook_endpoints,
 };
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
@@ -21,6 +22,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
     let resource = match prefix {
         "cus" => Resource::Customers,
         "ch" => Resource::Charges,
+        "cs" => Resource::CheckoutSessions,
         "clock" => Resource::TestHelpers,
         "in" => Resource::Invoices,
         "pi" => Resource::PaymentIntents,
@@ -29,6 +31,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         "prod" => Resource::Products,
         "re" => Resource::Refunds,
         "sub" => Resource::Subscriptions,
+        "txn" => Resource::BalanceTransactions,
         "seti" => Resource::SetupIntents,
         "evt" => Resource::Events,
         "we" => Resource::WebhookEndpoints,
@@ -43,9 +46,11 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::SetupIntents => json(setup_intents::by_id(context, id).await?)?,
         Resource::Prices => json(prices::by_id(context, id).await?)?,
         Resource::Products => json(products::by_id(context, id).await?)?,
+        Resource::CheckoutSessions => json(sessions::by_id(context, id).await?)?,
         Resource::Invoices => json(invoices::by_id(context, id).await?)?,
         Resource::Subscriptions => json(subscriptions::by_id(context, id).await?)?,
         Resource::TestHelpers => json(test_clocks::by_id(context, id).await?)?,
+        Resource::BalanceTransactions => json(balance::by_id(context, id).await?)?,
         Resource::Refunds => json(refunds::by_id(context, id).await?)?,
         Resource::Events => json(events::by_id(context, id).await?)?,
         Resource::WebhookEndpoints => json(webhook_endpoints::by_id(context, id).await?)?,

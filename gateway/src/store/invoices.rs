@@ -240,7 +240,7 @@ pub(crate) async fn call(conn: Conn<'_>, tenant: Tenant, id: InvoiceId, at: Offs
     sqlx::query!(
         "/* gateway invoices::call */
          UPDATE invoices SET look_at = $4, look_count = 0
-         WHERE merchant_id = $1 AND id = $2 AND livemode = $3 AND status = 'open' AND NOT trying",
+         WHERE merchant_id = $1 AND id = $2 AND livemode = $3 AND status IN ('open', 'uncollectible') AND NOT trying",
         tenant.id(),
         uuid(id.as_bytes()),
         tenant.livemode,
@@ -279,20 +279,6 @@ pub(crate) async fn unpaid_of(conn: Conn<'_>, tenant: Tenant, of: SubscriptionId
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(|id| InvoiceId::from_bytes(id.into_bytes())).collect())
-}
-
-/// Forgets a draft.
-pub(crate) async fn delete(conn: Conn<'_>, tenant: Tenant, id: InvoiceId) -> sqlx::Result<()> {
-    sqlx::query!(
-        "/* gateway invoices::delete */
-         DELETE FROM invoices WHERE merchant_id = $1 AND id = $2 AND livemode = $3 AND status = 'draft'",
-        tenant.id(),
-        uuid(id.as_bytes()),
-        tenant.livemode,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// The merchant's row of this id.

@@ -6,8 +6,10 @@
 pub mod api_keys;
 pub mod attempts;
 pub mod authentications;
+pub mod balance;
 pub mod cards;
 pub mod charges;
+pub mod checkout_sessions;
 pub mod control;
 pub mod customers;
 pub mod db;
@@ -23,6 +25,7 @@ pub mod payers;
 pub mod payment_intents;
 pub mod prices;
 pub mod products;
+pub mod reconciliation;
 pub mod refunds;
 pub mod request_logs;
 pub mod setup_intents;

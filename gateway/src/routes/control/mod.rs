@@ -4,6 +4,7 @@
 pub mod keys;
 pub mod payment;
 pub mod payments;
+pub mod reconciliation;
 pub mod saved_cards;
 pub mod signals;
 pub mod status;
@@ -12,6 +13,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use kura_wire::control::keys::{PATH_KEY, PATH_KEY_REVOKE, PATH_KEY_ROLL, PATH_KEYS, PATH_SIGNALS};
+use kura_wire::control::reconciliation::{PATH_DIFFERENCE, PATH_RECONCILIATION};
 use kura_wire::control::{PATH_PAYMENT, PATH_PAYMENTS, PATH_STATUS};
 use kura_wire::guard::PATH_SAVED_CARDS;
 
@@ -29,6 +31,8 @@ pub fn router(app: App) -> Router {
         .route(PATH_KEY, post(keys::change))
         .route(PATH_KEY_ROLL, post(keys::roll))
         .route(PATH_KEY_REVOKE, post(keys::revoke))
+        .route(PATH_RECONCILIATION, get(reconciliation::show).post(reconciliation::run))
+        .route(PATH_DIFFERENCE, post(reconciliation::explain))
         .route(PATH_SIGNALS, get(signals::run))
         .with_state(app)
 }

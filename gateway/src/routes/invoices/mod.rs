@@ -1,5 +1,8 @@
 //! `/v1/invoices`. How they come to be and are paid is in [`crate::billing`].
 
+pub mod actions;
+pub mod preview;
+
 use kura_wire::ids::{CustomerId, SubscriptionId};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,17 +15,21 @@ use crate::endpoint::rights::Resource;
 use crate::endpoint::types::IdOf;
 use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
-use crate::render::invoice::Invoice;
+use crate::render::invoice::{Invoice, Line};
 use crate::store::Listed;
 use crate::store::invoices::{self, Invoice as Row, cursor};
 
 /// Its routes.
 pub fn routes() -> Routes {
-    Routes::of(Resource::Invoices).list("/v1/invoices", "List invoices", list).get(
-        "/v1/invoices/{id}",
-        "Retrieve an invoice",
-        retrieve,
-    )
+    Routes::of(Resource::Invoices)
+        .list("/v1/invoices", "List invoices", list)
+        .post("/v1/invoices/create_preview", "Show the invoice that would be next", preview::run)
+        .get("/v1/invoices/{id}", "Retrieve an invoice", retrieve)
+        .list("/v1/invoices/{id}/lines", "List the lines of an invoice", lines)
+        .post("/v1/invoices/{id}/finalize", "Make a draft final", actions::finalize)
+        .post("/v1/invoices/{id}/pay", "Pay an invoice", actions::pay)
+        .post("/v1/invoices/{id}/void", "Call an invoice off", actions::void)
+        .post("/v1/invoices/{id}/mark_uncollectible", "Give an invoice up", actions::give_up)
 }
 
 /// Which invoices.
@@ -71,6 +78,10 @@ async fn list(context: Context, asked: ListInvoices, list: ListParams) -> ApiRes
 
 async fn retrieve(context: Context, _: Nothing) -> ApiResult<Invoice> {
     by_id(&context, context.raw_id()).await
+}
+
+async fn lines(context: Context, _: Nothing, _: ListParams) -> ApiResult<List<Line>> {
+    Ok(by_id(&context, context.raw_id()).await?.lines)
 }
 
 /// The invoice of this id, as the API shows it.

@@ -63,19 +63,19 @@ pub async fn run(context: Context, asked: CancelIntent) -> ApiResult<PaymentInte
     finish(&context, start(&context, id, |_| Event::Cancel, keep_reason).await?).await
 }
 
-/// Calls off the payment of an invoice that is called off. Doing it twice is doing it once.
+/// Calls off the payment of what is itself called off: of an invoice, of a checkout. Doing it twice is doing it once.
 ///
 /// # Errors
 /// 400 where money is under way, or was taken.
-pub async fn of_invoice(context: &Context, id: PaymentIntentId) -> ApiResult<()> {
+pub async fn call_off(context: &Context, id: PaymentIntentId, reason: &'static str) -> ApiResult<()> {
     let found = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
     if found.is_some_and(|intent| intent.progress.status == Status::Canceled) {
         return Ok(());
     }
-    if cancel_unpaid(context, id, Some("void_invoice"), None).await?.is_some() {
+    if cancel_unpaid(context, id, Some(reason), None).await?.is_some() {
         return Ok(());
     }
-    let message = "The invoice's payment is under way, or was made, so the invoice can't be called off.";
+    let message = "The payment is under way, or was made, so this can't be called off.";
     Err(ApiError::with_message(Code::PaymentIntentUnexpectedState, message))
 }
 

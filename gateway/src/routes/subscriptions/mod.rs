@@ -1,6 +1,7 @@
 //! `/v1/subscriptions`. What they do by themselves is in [`crate::billing`].
 
 pub mod cancel;
+pub mod change;
 pub mod create;
 pub mod parts;
 pub mod update;
