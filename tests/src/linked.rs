@@ -39,7 +39,11 @@ impl LinkedVault {
         config.node = NODE;
         config.acquirer.test = None;
         let vault = assemble(&config).await.expect("a node");
-        Self { vault: Arc::new(vault) }
+        let vault = Arc::new(vault);
+        // Who doesn't look at what is frozen is given no permit after some seconds.
+        let watchful = Arc::clone(&vault);
+        tokio::spawn(async move { watchful.guard.keep_looking().await });
+        Self { vault }
     }
 
     /// The unsealed keys.
