@@ -241,6 +241,7 @@ fn concerns(code: Code, operation: &Operation) -> bool {
         Code::ChargeNotRefundable | Code::ChargeAlreadyRefunded => posts && resource == Resource::Refunds,
         Code::WebhookEndpointsTooMany => posts && resource == Resource::WebhookEndpoints,
         Code::TestClockAdvancing => operation.method != "GET",
+        Code::CheckoutSessionUnexpectedState => posts && resource == Resource::CheckoutSessions,
         Code::InvoiceUnexpectedState => posts && resource == Resource::Invoices,
         Code::SubscriptionUnexpectedState => operation.method != "GET" && resource == Resource::Subscriptions,
         Code::SetupPaymentMethodMissing | Code::SetupIntentUnexpectedState => {

@@ -33,7 +33,7 @@ struct Operation {
     method: String,
     path: String,
     summary: String,
-    description: String,
+    description: Vec<Span>,
     right: String,
     parameters: Vec<Property>,
     answer: Kind,
@@ -43,7 +43,7 @@ struct Operation {
 
 struct Object {
     name: String,
-    about: String,
+    about: Vec<Span>,
     properties: Vec<Property>,
 }
 
@@ -51,7 +51,20 @@ struct Property {
     name: String,
     required: bool,
     kind: Kind,
-    about: String,
+    about: Vec<Span>,
+}
+
+/// A piece of a sentence: words, or code.
+struct Span {
+    text: String,
+    code: bool,
+}
+
+/// What stands between backticks is code.
+fn spans(text: &str) -> Vec<Span> {
+    let pieces =
+        text.split('`').enumerate().map(|(place, piece)| Span { text: piece.to_owned(), code: place % 2 == 1 });
+    pieces.filter(|span| !span.text.is_empty()).collect()
 }
 
 /// A type in words, and the object that it leads to.
@@ -153,7 +166,7 @@ impl<'a> Reader<'a> {
             method: verb.to_uppercase(),
             path: path.to_owned(),
             summary: text(operation, "summary"),
-            description,
+            description: spans(&description),
             right: text(operation, "x-kura-right"),
             answer: self.answer(responses.get("200").map_or(&Value::Null, schema_of)),
             errors: errors.filter(|(_, codes)| !codes.is_empty()).collect(),
@@ -167,7 +180,7 @@ impl<'a> Reader<'a> {
         match data {
             Some(item) => {
                 let item = self.kind(item);
-                Kind { words: format!("a page (`object`, `url`, `has_more`, `data`) of {}", item.words), ..item }
+                Kind { words: format!("a page (object, url, has_more, data) of {}", item.words), ..item }
             }
             None => self.kind(schema),
         }
@@ -208,7 +221,7 @@ impl<'a> Reader<'a> {
     ) {
         let about =
             if about.is_empty() { text(self.resolve(self.inner(schema)), "description") } else { about.to_owned() };
-        into.push(Property { name: name.to_owned(), required, kind: self.kind(schema), about });
+        into.push(Property { name: name.to_owned(), required, kind: self.kind(schema), about: spans(&about) });
         if depth < MAX_DEPTH {
             let inner = self.resolve(self.inner(schema));
             let (item, place) = match inner.get("items") {
@@ -300,7 +313,7 @@ impl<'a> Reader<'a> {
             self.of_answer(&mut properties, schema);
             wanted
                 .extend(properties.iter().map(|property| property.kind.object.clone()).filter(|name| !name.is_empty()));
-            done.push(Object { about: text(schema, "description"), name, properties });
+            done.push(Object { about: spans(&text(schema, "description")), name, properties });
         }
         done.sort_by(|one, other| one.name.cmp(&other.name));
         done
@@ -314,7 +327,12 @@ impl<'a> Reader<'a> {
                 let about = text(property, "description");
                 // What is always null is there for clients of other servers.
                 if text(property, "type") != "null" && !into.iter().any(|known| known.name == *name) {
-                    into.push(Property { name: name.clone(), required: false, kind: self.kind(property), about });
+                    into.push(Property {
+                        name: name.clone(),
+                        required: false,
+                        kind: self.kind(property),
+                        about: spans(&about),
+                    });
                 }
             }
         }
