@@ -28,8 +28,8 @@ async function script(name, js) {
   return result.outputFiles[0].text;
 }
 
-async function style() {
-  const source = await readFile(path.join(here, "src/card.css"), "utf8");
+async function style(name) {
+  const source = await readFile(path.join(here, `src/${name}.css`), "utf8");
   const options = { loader: "css", minify: true, charset: "utf8", target: ["chrome87", "firefox78", "safari14"] };
   return `${bannerWithoutHpke}\n${(await transform(source, options)).code}`;
 }
@@ -37,7 +37,9 @@ async function style() {
 const files = {
   "kura.js": await script("kura", bannerWithoutHpke),
   "card.js": await script("card", banner),
-  "card.css": await style(),
+  "card.css": await style("card"),
+  "pay.js": await script("pay", bannerWithoutHpke),
+  "pay.css": await style("pay"),
   "card.html": await readFile(path.join(here, "src/card.html"), "utf8"),
 };
 

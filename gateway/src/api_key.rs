@@ -80,6 +80,16 @@ impl ApiKey {
         Self { kind, livemode, text }
     }
 
+    /// The publishable key of these bytes: for what is known to all, such as the pages of a merchant's own checkout.
+    pub fn publishable_of(livemode: bool, bytes: &[u8; 32]) -> Self {
+        let kind = KeyKind::Publishable;
+        let mut text = Zeroizing::new(prefix(kind, livemode).to_owned());
+        text.extend(bytes.iter().take(RANDOM_LEN).map(|byte| letter(u32::from(*byte))));
+        let checksum = checksum(&text);
+        text.push_str(&checksum);
+        Self { kind, livemode, text }
+    }
+
     /// Reads a key, checksum and all. `None` for whatever is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let (kind, livemode, body) = KeyKind::ALL

@@ -91,7 +91,7 @@ codes! {
         "Give the key the right that the message names, or use another key.";
     SecretKeyRequired "secret_key_required" Authentication 403
         "This API call cannot be made with a publishable API key. Use a secret API key, on your server."
-        "Publishable keys can only make tokens.";
+        "Publishable keys make tokens, and read a payment or set-up whose `client_secret` comes with them.";
     PublishableKeyRequired "publishable_key_required" Authentication 403
         "Tokens are made from the card fields in the browser, with a publishable key."
         "Send sealed boxes with the publishable key that they were sealed for.";
@@ -140,6 +140,12 @@ codes! {
     BodyTimeout "body_timeout" InvalidRequest 408
         "The request's body did not arrive in time."
         "Send it again.";
+    ConnectUnsupported "connect_unsupported" InvalidRequest 400
+        "The request has a header (Stripe-Account, Stripe-Context or another one) that acts for a connected account or context. There are none here; nothing was done."
+        "Leave the header out, and use the key of the account that is meant.";
+    ApiVersionInvalid "api_version_invalid" InvalidRequest 400
+        "The Stripe-Version header is not a version of the API."
+        "Send a date such as 2026-10-28, with or without its release's name, or leave the header out. Whatever it is, the version in the answer's header is served.";
     UrlUnknown "url_unknown" InvalidRequest 404
         "Unrecognized request URL. If you are trying to list objects, remove the trailing slash. If you are trying to retrieve an object, make sure that you passed its id."
         "Check the path.";
@@ -167,6 +173,18 @@ codes! {
     SetupPaymentMethodMissing "setup_intent_payment_method_missing" InvalidRequest 400
         "You cannot confirm this SetupIntent because it is missing a payment method."
         "Send `payment_method`, or `payment_method_data` with a token.";
+    CheckoutSessionUnexpectedState "checkout_session_unexpected_state" InvalidRequest 400
+        "The checkout session is over, or its shopper is paying at this moment."
+        "Retrieve it and look at its status. A new session is a new page.";
+    InvoiceUnexpectedState "invoice_unexpected_state" InvalidRequest 400
+        "The invoice's status does not allow this."
+        "Retrieve it and look at its status.";
+    SubscriptionUnexpectedState "subscription_unexpected_state" InvalidRequest 400
+        "The subscription's status does not allow this."
+        "Retrieve it and look at its status. A new customer's wish is a new subscription.";
+    TestClockAdvancing "test_clock_advancing" InvalidRequest 400
+        "The test clock is being turned. Nothing that lives by it can be changed meanwhile."
+        "Wait until its status is ready, or for the event test_helpers.test_clock.ready.";
     SetupIntentUnexpectedState "setup_intent_unexpected_state" InvalidRequest 400
         "The SetupIntent's status does not allow this."
         "Retrieve it and look at its status.";
@@ -229,6 +247,9 @@ codes! {
         "The payment was off-session. Confirm it again with the shopper there, and send them to `next_action`.";
     AuthenticationFailed "payment_intent_authentication_failure" Card 402
         "The payment was not authenticated by the card's issuer. Nothing was charged."
+        "Ask the shopper to try again, or for another card.";
+    SetupAuthenticationFailed "setup_intent_authentication_failure" Card 402
+        "The card was not authenticated by its issuer. It was not kept."
         "Ask the shopper to try again, or for another card.";
     NoticeUnverified "notice_signature_invalid" Authentication 401
         "The notice is not signed by the network, or not of now."

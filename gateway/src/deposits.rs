@@ -372,6 +372,7 @@ impl Settling<'_> {
             response_code: None,
             decline_code: None,
             cvc_check: None,
+            authentication: None,
             description: intent.description.clone(),
             metadata: intent.metadata.clone(),
             created_at: self.at,

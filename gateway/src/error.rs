@@ -99,6 +99,14 @@ impl ApiError {
         self
     }
 
+    /// With a change to the objects that it shows.
+    #[must_use]
+    pub fn showing(mut self, change: impl Fn(&mut Value)) -> Self {
+        let parts = &mut self.0;
+        parts.payment_intent.iter_mut().chain(&mut parts.setup_intent).for_each(change);
+        self
+    }
+
     /// Says when to come back.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {

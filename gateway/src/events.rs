@@ -45,9 +45,23 @@ kinds! {
     ChargeFailed "charge.failed";
     ChargeRefunded "charge.refunded";
     ChargeSucceeded "charge.succeeded";
+    CheckoutSessionCompleted "checkout.session.completed";
+    CheckoutSessionExpired "checkout.session.expired";
     CustomerCreated "customer.created";
     CustomerDeleted "customer.deleted";
+    CustomerSubscriptionCreated "customer.subscription.created";
+    CustomerSubscriptionDeleted "customer.subscription.deleted";
+    CustomerSubscriptionTrialWillEnd "customer.subscription.trial_will_end";
+    CustomerSubscriptionUpdated "customer.subscription.updated";
     CustomerUpdated "customer.updated";
+    InvoiceCreated "invoice.created";
+    InvoiceFinalized "invoice.finalized";
+    InvoiceMarkedUncollectible "invoice.marked_uncollectible";
+    InvoicePaid "invoice.paid";
+    InvoicePaymentActionRequired "invoice.payment_action_required";
+    InvoicePaymentFailed "invoice.payment_failed";
+    InvoicePaymentSucceeded "invoice.payment_succeeded";
+    InvoiceVoided "invoice.voided";
     PaymentIntentAmountCapturableUpdated "payment_intent.amount_capturable_updated";
     PaymentIntentCanceled "payment_intent.canceled";
     PaymentIntentCreated "payment_intent.created";
@@ -59,6 +73,11 @@ kinds! {
     PaymentMethodAttached "payment_method.attached";
     PaymentMethodDetached "payment_method.detached";
     PaymentMethodUpdated "payment_method.updated";
+    PriceCreated "price.created";
+    PriceUpdated "price.updated";
+    ProductCreated "product.created";
+    ProductDeleted "product.deleted";
+    ProductUpdated "product.updated";
     RefundCreated "refund.created";
     RefundFailed "refund.failed";
     RefundUpdated "refund.updated";
@@ -67,6 +86,11 @@ kinds! {
     SetupIntentRequiresAction "setup_intent.requires_action";
     SetupIntentSetupFailed "setup_intent.setup_failed";
     SetupIntentSucceeded "setup_intent.succeeded";
+    TestClockAdvancing "test_helpers.test_clock.advancing";
+    TestClockCreated "test_helpers.test_clock.created";
+    TestClockDeleted "test_helpers.test_clock.deleted";
+    TestClockInternalFailure "test_helpers.test_clock.internal_failure";
+    TestClockReady "test_helpers.test_clock.ready";
     WebhookEndpointDisabled "webhook_endpoint.disabled";
 }
 

@@ -12,6 +12,7 @@
 
 pub mod api_key;
 pub mod app;
+pub mod billing;
 pub mod codes;
 pub mod commands;
 pub mod config;

@@ -11,7 +11,7 @@ use kura_gateway::edge::request_log;
 use kura_gateway::secret::Secrets;
 use kura_gateway::store::MIGRATIONS;
 use kura_gateway::store::db::Db;
-use kura_gateway::{keys, merchants, reconciliation, recovery, signals, webhooks};
+use kura_gateway::{billing, keys, merchants, reconciliation, recovery, signals, webhooks};
 use kura_platform::database::DatabaseConfig;
 use kura_platform::health::Health;
 use kura_platform::{config, harden, serve, telemetry};
@@ -101,6 +101,14 @@ async fn run(config: Config) -> Result<(), Failure> {
     workers.spawn(recovery::run(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::authentications(app.clone(), config.recovery.clone()));
     workers.spawn(recovery::setups(app.clone(), config.recovery.clone()));
+    for what in [
+        billing::worker::What::Subscriptions,
+        billing::worker::What::Invoices,
+        billing::worker::What::Clocks,
+        billing::worker::What::Sessions,
+    ] {
+        workers.spawn(billing::worker::run(app.clone(), config.recovery.clone(), what));
+    }
     workers.spawn(recovery::tidy(app.clone()));
     workers.spawn(request_log::run(app.clone()));
     workers.spawn(webhooks::worker::run(app.clone(), config.webhooks.clone()));

@@ -13,6 +13,7 @@ use kura_wire::card::{CvcCheck, DeclineCode};
 use kura_wire::deposit::{GiveBack, GivenBack};
 use kura_wire::ids::TokenUse;
 use kura_wire::money::{Money, parse_currency};
+use kura_wire::three_d_secure::AuthenticationEnd;
 use kura_wire::vault::{Authorize, Context, CvcRule, FollowUp, Initiator, Outcome, VaultErrorCode};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -25,7 +26,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Cause, Happened};
 use crate::render;
 use crate::store::attempts::{self, Attempt, Kind, State};
-use crate::store::authentications::Authentication;
+use crate::store::authentications::{self, Authentication, State as Stage};
 use crate::store::cards::{self, Card};
 use crate::store::charges::{self, Charge};
 use crate::store::methods::{self, Method};
@@ -407,7 +408,15 @@ impl Settling<'_> {
         if self.ending.end() != End::Unsent {
             cards::mark_token_used(conn, self.tenant, record, self.at).await?;
         }
-        if let Some(charge) = self.charge(intent) {
+        let proof = match attempt.authentication {
+            Some(id) => authentications::find(conn, self.tenant, id).await?,
+            None => None,
+        };
+        let said = proof.and_then(|proof| match proof.state {
+            Stage::Ended(end) => Some(end),
+            Stage::Asked | Stage::Challenge(_) => None,
+        });
+        if let Some(charge) = self.charge(intent, said) {
             charges::insert(conn, self.tenant, &charge).await?;
             let kind = if charge.succeeded { events::Kind::ChargeSucceeded } else { events::Kind::ChargeFailed };
             self.tell_of_charge(&charge, kind)?;
@@ -472,7 +481,7 @@ impl Settling<'_> {
     }
 
     /// The charge that the network's answer makes.
-    fn charge(&self, intent: &Intent) -> Option<Charge> {
+    fn charge(&self, intent: &Intent, authentication: Option<AuthenticationEnd>) -> Option<Charge> {
         let attempt = self.attempt;
         let (succeeded, cvc_check) = match self.ending {
             Ending::Approved { cvc_check, .. } => (true, *cvc_check),
@@ -498,6 +507,7 @@ impl Settling<'_> {
             response_code: None,
             decline_code: None,
             cvc_check: cvc_check.as_str().map(str::to_owned),
+            authentication,
             description: intent.description.clone(),
             metadata: intent.metadata.clone(),
             created_at: self.at,

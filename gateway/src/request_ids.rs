@@ -62,12 +62,20 @@ impl<'k> RequestIds<'k> {
         }
     }
 
-    fn body(&self, kind: &[u8], number: u32) -> [u8; 16] {
-        let tag = self.key.tag(&[&self.seed, kind, &number.to_be_bytes()]);
-        let mut out = [0; 16];
-        out.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
-        out
+    /// The seed of a part of what is done to an object: the same whoever does it, and whenever.
+    pub fn seed_of(key: &PurposeKey, object: &[u8; 16], part: &[u8], number: i64) -> [u8; SEED_LEN] {
+        first_half(key.tag(&[object, part, &number.to_be_bytes()]))
     }
+
+    fn body(&self, kind: &[u8], number: u32) -> [u8; 16] {
+        first_half(self.key.tag(&[&self.seed, kind, &number.to_be_bytes()]))
+    }
+}
+
+fn first_half(tag: [u8; 32]) -> [u8; 16] {
+    let mut out = [0; 16];
+    out.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+    out
 }
 
 /// Twelve characters of `0-9A-Z`: 62 bits, unique by the database.

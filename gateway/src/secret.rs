@@ -47,6 +47,8 @@ pub struct Secrets {
     pub idempotency: PurposeKey,
     /// Derives the ids that a request makes from its seed.
     pub ids: PurposeKey,
+    /// Makes the client secrets of payments and set-ups from their ids.
+    pub client_secrets: PurposeKey,
     /// Seals the signing secrets of webhook endpoints.
     pub webhooks: SealingKey,
     /// Seals the answers that are kept for repeated requests: some hold a secret that is shown this once.
@@ -81,6 +83,7 @@ impl Secrets {
             api_keys: key(b"kura gateway api keys v1")?,
             idempotency: key(b"kura gateway idempotency v1")?,
             ids: key(b"kura gateway ids v1")?,
+            client_secrets: key(b"kura gateway client secrets v1")?,
             webhooks: derive_sealing_key(secret, b"kura gateway webhook secrets v1")?,
             answers: derive_sealing_key(secret, b"kura gateway kept answers v1")?,
         })

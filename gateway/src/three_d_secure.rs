@@ -11,7 +11,7 @@ use kura_platform::clock;
 use kura_wire::ids::{AuthenticationId, CardToken, PaymentIntentId};
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::three_d_secure::{self as wire, AuthenticationEnd, ChallengePreference, FindAuthentication};
-use kura_wire::vault::VaultErrorCode;
+use kura_wire::vault::{CvcRule, VaultErrorCode};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -26,16 +26,19 @@ use crate::render::payment_intent::payment_intent;
 use crate::request_ids::RequestIds;
 use crate::routes::payment_intents::render_in;
 use crate::routes::setup_intents::flow;
-use crate::store::attempts::{Attempt, Kind, State as AttemptState};
+use crate::store::attempts::{self, Attempt, Kind, State as AttemptState};
 use crate::store::authentications::{self, Authentication, Owner, State};
+use crate::store::cards::{self, Card};
 use crate::store::methods::{Method, MethodRef};
 use crate::store::payment_intents::{self, Intent, LastError, ThreeDSecure};
 use crate::store::timeline::{self, Entry};
-use crate::store::{Tenant, cards};
+use crate::store::{Tenant, merchants};
 use crate::vault_client::VaultFailure;
 
 /// Where the issuer's page sends the shopper back to, before the id and `/return`.
 pub const PATH: &str = "/3d_secure";
+/// Outages that one request goes through at the most.
+const MAX_OUTAGES: u32 = 100;
 /// How long a shopper has on the issuer's page before somebody looks whether an answer got lost.
 const LOOK_AFTER: Duration = Duration::from_secs(30);
 
@@ -99,8 +102,13 @@ pub async fn ask(
     token: CardToken,
     money: Option<Money>,
 ) -> Result<wire::Authentication, VaultFailure> {
+    let name = match context.db().await {
+        Ok(mut db) => merchants::find_name(&mut *db, context.tenant()).await.ok(),
+        Err(_) => None,
+    };
     let ask = wire::Authenticate {
         context: context.vault_context(),
+        merchant_name: name,
         authentication: authentication.id,
         token,
         money,
@@ -300,10 +308,52 @@ async fn ended(context: &Context, authentication: &Authentication, end: &Authent
     money_path::open(&context.app, &mut tx, tenant, &attempt).await?;
     let entries = [said, money_path::entry("processing", &attempt, None)];
     timeline::append(&mut tx, tenant, intent.id, context.cause().request, at, &entries).await?;
+    let cvc = cvc_rule(&mut tx, tenant, &intent, &card).await?;
     tx.commit().await?;
-    let cvc = context.cvc_rule(&card);
     let charged = Charged { card, allows: authentication.card.allows, cvc };
     Ok(Next::Authorize(Box::new((attempt, intent, charged))))
+}
+
+/// The merchant's policy, whoever goes on with the payment. A code that went along with the question that asked for the proof
+/// was checked, and is gone.
+async fn cvc_rule(conn: &mut PgConnection, tenant: Tenant, intent: &Intent, card: &Card) -> ApiResult<CvcRule> {
+    let is_first = card.charged_at.is_none();
+    let wanted = is_first
+        && merchants::requires_cvc(conn, tenant).await?
+        && !attempts::is_stepped_up(conn, tenant, intent.id, &card.record).await?;
+    Ok(if wanted { CvcRule::Require } else { CvcRule::Proceed })
+}
+
+/// The id of the request's next authentication: one that nobody could be asked under is not used again.
+///
+/// # Errors
+/// The database's; 503 after too many outages.
+pub async fn next_id(context: &Context, conn: &mut PgConnection) -> ApiResult<AuthenticationId> {
+    for number in 0..MAX_OUTAGES {
+        let id = context.ids().nth(number);
+        if authentications::find(conn, context.tenant(), id).await?.is_none() {
+            return Ok(id);
+        }
+    }
+    Err(ApiError::new(Code::VaultUnavailable).retry_after(5))
+}
+
+/// Whether an earlier run of this request asked the issuer, or may have. What ended because nobody could be asked led to nothing.
+///
+/// # Errors
+/// The database's.
+pub async fn was_asked(context: &Context, conn: &mut PgConnection) -> ApiResult<bool> {
+    for number in 0..MAX_OUTAGES {
+        let id: AuthenticationId = context.ids().nth(number);
+        let Some(met) = authentications::find(conn, context.tenant(), id).await? else { return Ok(false) };
+        let ids = RequestIds::new(&context.app.secrets.ids, *id.as_bytes()).attempt(0);
+        let in_vain = met.state == State::Ended(not_found_out())
+            && attempts::find(conn, context.tenant(), ids.attempt).await?.is_none();
+        if !in_vain {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The authorization that an authentication leads to. Its ids follow from the authentication.

@@ -253,6 +253,9 @@ fn lost_messages_are_found_out() {
     assert_eq!(never.find(&peer)["state"], "not_made");
     assert_eq!(never.request(&peer)["state"], "not_made");
     assert_eq!(never.openings(stack).lines().count(), 1);
+    let journal = std::fs::read_to_string(stack.state().join("networks/deposits.jsonl")).unwrap();
+    let foreseen = format!("{{\"foreseen\":{{\"reference\":\"{}\"", never.reference);
+    assert!(journal.contains(&foreseen), "the network would still take it");
 }
 
 /// Money goes back in parts, each once, and never more than came; a lost answer is found by asking again.

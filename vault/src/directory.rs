@@ -22,6 +22,8 @@ pub struct Question<'a> {
     pub id: AuthenticationId,
     /// For whom.
     pub merchant: MerchantId,
+    /// The same, as shoppers know it.
+    pub merchant_name: Option<&'a str>,
     /// What is to be paid.
     pub money: Option<Money>,
     /// What the merchant prefers.
@@ -54,6 +56,7 @@ struct Asked<'a> {
     id: String,
     pan: &'a str,
     merchant: String,
+    merchant_name: Option<&'a str>,
     amount_minor: Option<i64>,
     currency: Option<String>,
     challenge: bool,
@@ -91,6 +94,7 @@ pub async fn ask(services: &Egress, question: Question<'_>, pan: &Pan) -> Result
         id: question.id.to_string(),
         pan: std::str::from_utf8(pan.reveal_to_acquirer()).unwrap_or_default(),
         merchant: merchant_code(question.merchant),
+        merchant_name: question.merchant_name,
         amount_minor: question.money.map(|money| money.amount_minor),
         currency: question.money.map(|money| money.currency_code()),
         challenge: question.preference == ChallengePreference::Challenge,

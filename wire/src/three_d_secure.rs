@@ -25,6 +25,9 @@ pub struct Authenticate {
     pub authentication: AuthenticationId,
     /// The card.
     pub token: CardToken,
+    /// The merchant, as shoppers know it: the issuer shows it to them.
+    #[serde(default)]
+    pub merchant_name: Option<String>,
     /// What is to be paid; none where the card is only saved.
     pub money: Option<Money>,
     /// Whether the merchant insists on a challenge.

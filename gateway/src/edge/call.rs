@@ -23,7 +23,7 @@ use super::auth::{AuthenticatedMerchant, authenticate};
 use super::idempotency::{self, Admission};
 use super::intake::{ClientAddress, route_of};
 use super::request_log::Asker;
-use super::{body, pan_guard};
+use super::{body, client_secret, envelope, pan_guard};
 use crate::api_key::KeyKind;
 use crate::app::App;
 use crate::codes::Code;
@@ -91,9 +91,20 @@ impl Context {
         }
     }
 
+    /// A part of this request's work that others may have begun before: it makes the ids of its own seed.
+    #[must_use]
+    pub fn within(&self, seed: [u8; SEED_LEN]) -> Self {
+        Self { seed, first_run: false, ..self.clone() }
+    }
+
     /// Whose data, in which mode.
     pub fn tenant(&self) -> Tenant {
         self.tenant
+    }
+
+    /// It came with a publishable key, so from anybody.
+    pub fn is_publishable(&self) -> bool {
+        self.merchant.as_ref().is_some_and(|merchant| merchant.kind() == KeyKind::Publishable)
     }
 
     /// Whose space of idempotency keys: all of a merchant's servers share one, whichever key they have. Our own work is done as
@@ -211,6 +222,7 @@ async fn context(app: &App, parts: &Parts, path: &RawPathParams) -> ApiResult<Co
     if let Some(asker) = parts.extensions.get::<Asker>() {
         asker.is(&merchant);
     }
+    envelope::refuse_unserved(&parts.headers)?;
     let origin =
         parts.headers.get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
     Ok(Context {
@@ -234,6 +246,8 @@ fn require(context: &Context, right: Right) -> ApiResult<()> {
         (KeyKind::Secret | KeyKind::Restricted, KeyRule::Publishable) => {
             Err(ApiError::new(Code::PublishableKeyRequired))
         }
+        // What it may see, the client secret says.
+        (KeyKind::Publishable, KeyRule::ClientSecret) => Ok(()),
         _ => context.require(right.resource, right.access),
     };
     checked.inspect_err(|error| context.watch(&[], Err(error)))
@@ -355,6 +369,7 @@ async fn run_command(received: Received, work: impl Work) -> Response {
 async fn watched(context: &Context, tree: Map<String, Value>, work: impl Work) -> ApiResult<Value> {
     let asked = signals::ids_in(&context.path_ids, &tree);
     let outcome = work.call(context.clone(), tree).await;
+    let outcome = client_secret::reveal(context, outcome);
     context.watch(&asked, outcome.as_ref());
     outcome
 }

@@ -30,7 +30,6 @@ const MAX_DRAINED_LEN: usize = 8 * 1024 * 1024;
 pub async fn run(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = RequestId::from_bytes(kura_platform::random::bytes());
-    let asked = envelope::Asked::of(id, request.headers());
     let method = request.method().clone();
     let route = route_of(request.uri().path());
     let address = address_of(&app, &request);
@@ -42,7 +41,7 @@ pub async fn run(State(app): State<App>, request: Request, next: Next) -> Respon
     let code = response.extensions().get::<ApiError>().map(ApiError::code);
     let place = Place { address, route: format!("{method} {route}"), request: id };
     let logged = asking.ended(&app, &place, status, code, took).await;
-    envelope::dress(&app, &asked, logged, allowance, response)
+    envelope::dress(&app, id, logged, allowance, response)
 }
 
 /// The path for the log: words of ours as they are, everything else (ids, and what strangers make up) as a star.

@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod body;
 pub mod call;
+pub mod client_secret;
 pub mod envelope;
 pub mod idempotency;
 pub mod intake;

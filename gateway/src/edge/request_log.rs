@@ -98,10 +98,12 @@ impl Asking {
         let unknown = self.asker.known().is_none();
         let in_vain =
             matches!(code, Some(Code::RateLimit | Code::Overloaded | Code::ApiKeyInvalid | Code::ApiKeyMissing));
-        if unknown && status.is_client_error() && !in_vain && self.headers.contains_key("authorization") {
-            if let Ok(merchant) = auth::authenticate(app, &self.headers, place).await {
-                self.asker.is(&merchant);
-            }
+        let may_be_known = status.is_client_error() && !in_vain && self.headers.contains_key("authorization");
+        if unknown
+            && may_be_known
+            && let Ok(merchant) = auth::authenticate(app, &self.headers, place).await
+        {
+            self.asker.is(&merchant);
         }
         let Some(merchant) = self.asker.known() else { return false };
         if self.path.starts_with(OWN_PATH) && status.is_success() {

@@ -16,7 +16,7 @@ use crate::store::{Cursor, Listed, Page};
 const DEFAULT_LIMIT: i64 = 10;
 
 /// A page of objects, newest first.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct List<T> {
     /// `list`.
     pub object: ListWord,

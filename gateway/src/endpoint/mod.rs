@@ -131,6 +131,21 @@ impl Routes {
         })
     }
 
+    /// `GET` of one object, with a publishable key too where the object's client secret comes with it.
+    #[must_use]
+    pub fn get_by_client_secret<P, R, F, Fut>(self, path: &'static str, summary: &'static str, work: F) -> Self
+    where
+        P: DeserializeOwned + JsonSchema + Send + 'static,
+        R: Serialize + JsonSchema + Send + 'static,
+        F: Fn(Context, P) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ApiResult<R>> + Send + 'static,
+    {
+        let right = Right { key: KeyRule::ClientSecret, ..self.right(Access::Read) };
+        self.put::<P, R>(MethodFilter::GET, "GET", path, right, summary, false, move |context, tree| {
+            run(work.clone(), context, tree)
+        })
+    }
+
     /// `DELETE`.
     #[must_use]
     pub fn delete<P, R, F, Fut>(self, path: &'static str, summary: &'static str, work: F) -> Self

@@ -8,6 +8,8 @@ pub enum KeyRule {
     Secret,
     /// Publishable keys, from pages.
     Publishable,
+    /// As [`Self::Secret`], and publishable ones for the one object whose client secret they have.
+    ClientSecret,
 }
 
 /// Reading or writing.

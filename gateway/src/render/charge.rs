@@ -2,6 +2,7 @@
 
 use kura_wire::ids::BalanceTransactionId;
 use kura_wire::payer::PayerMethod;
+use kura_wire::three_d_secure::{AuthenticationEnd, AuthenticationResult};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -37,7 +38,8 @@ nulls!(Unused {
     transfer_group,
 });
 nulls!(UnusedOutcome { advice_code, network_advice_code });
-nulls!(UnusedDetails { country, installments, mandate, three_d_secure, wallet });
+nulls!(UnusedDetails { country, installments, mandate, wallet });
+nulls!(UnusedProof { exemption_indicator, exemption_indicator_applied });
 
 /// An answer of a network: money that was taken or authorized, or was refused.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -180,8 +182,29 @@ pub struct CardDetails {
     pub last4: String,
     /// Over which network.
     pub network: String,
+    /// What the issuer said of the cardholder, where it was asked.
+    pub three_d_secure: Option<ThreeDSecureDetails>,
     #[serde(flatten)]
     unused: UnusedDetails,
+}
+
+/// What the issuer said of the cardholder. Where it is `authenticated` or `attempt_acknowledged`, fraud is the issuer's loss.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ThreeDSecureDetails {
+    /// `challenge` or `frictionless`; null where nobody was asked.
+    pub authentication_flow: Option<&'static str>,
+    /// Two digits, as the network was told.
+    pub electronic_commerce_indicator: Option<String>,
+    /// `authenticated`, `attempt_acknowledged`, `failed`, `not_supported`, `processing_error`.
+    pub result: &'static str,
+    /// Why it is no more than that.
+    pub result_reason: Option<&'static str>,
+    /// The issuer's id of it.
+    pub transaction_id: Option<String>,
+    /// Of the protocol.
+    pub version: Option<&'static str>,
+    #[serde(flatten)]
+    unused: UnusedProof,
 }
 
 /// What the issuer checked.
@@ -290,6 +313,29 @@ fn card_details(row: &Row, card: &Card) -> CardDetails {
         iin: card.bin.clone(),
         last4: card.last_four.clone(),
         network: card.brand.clone(),
+        three_d_secure: row.authentication.as_ref().map(three_d_secure),
         unused: UnusedDetails::default(),
+    }
+}
+
+fn three_d_secure(end: &AuthenticationEnd) -> ThreeDSecureDetails {
+    use AuthenticationResult as R;
+    let (result, reason) = match end.result {
+        R::Authenticated => ("authenticated", None),
+        R::AttemptAcknowledged => ("attempt_acknowledged", None),
+        R::Failed => ("failed", None),
+        R::Rejected => ("failed", Some("rejected")),
+        R::Unavailable => ("processing_error", Some("protocol_error")),
+        R::NotSupported => ("not_supported", Some("card_not_enrolled")),
+    };
+    let took_place = !matches!(end.result, R::Unavailable | R::NotSupported);
+    ThreeDSecureDetails {
+        authentication_flow: took_place.then_some(end.flow.as_str()),
+        electronic_commerce_indicator: end.eci.clone(),
+        result,
+        result_reason: reason,
+        transaction_id: end.transaction_id.clone().filter(|_| took_place),
+        version: took_place.then_some("2.2.0"),
+        unused: UnusedProof::default(),
     }
 }

@@ -12,7 +12,7 @@ use crate::store::cards::Card;
 use crate::store::customers::Customer as Row;
 
 word!(CustomerWord, "customer");
-nulls!(Unused { currency, default_source, discount, shipping });
+nulls!(Unused { default_source, discount, shipping });
 nulls!(UnusedAddress { city, country, line2, postal_code, state });
 nulls!(UnusedSettings { custom_fields, footer, rendering_options });
 
@@ -25,10 +25,12 @@ pub struct Customer {
     pub object: CustomerWord,
     /// Masked, as a whole, in `line1`.
     pub address: Option<Address>,
-    /// Always 0: there is no credit here.
+    /// Less than nothing is a credit that the next invoice takes.
     pub balance: i64,
     /// Unix seconds.
     pub created: i64,
+    /// The currency of the balance.
+    pub currency: Option<String>,
     /// Whether its newest invoice is overdue.
     pub delinquent: bool,
     /// The merchant's words.
@@ -116,9 +118,10 @@ pub fn customer(tenant: Tenant, row: Row, default_card: Option<&Card>) -> Custom
         id: row.id.to_string(),
         object: CustomerWord::default(),
         address: row.address.map(|line1| Address { line1, unused: UnusedAddress::default() }),
-        balance: 0,
+        balance: row.balance,
         created: unix(row.created_at),
-        delinquent: false,
+        currency: row.balance_currency,
+        delinquent: row.delinquent,
         description: row.description,
         email: row.email,
         invoice_settings: InvoiceSettings {
@@ -131,7 +134,7 @@ pub fn customer(tenant: Tenant, row: Row, default_card: Option<&Card>) -> Custom
         phone: row.phone,
         preferred_locales: Vec::new(),
         tax_exempt: "none",
-        test_clock: None,
+        test_clock: row.test_clock.map(Expandable::from),
         unused: Unused::default(),
     }
 }

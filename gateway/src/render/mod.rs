@@ -3,13 +3,18 @@
 pub mod balance;
 pub mod card;
 pub mod charge;
+pub mod checkout_session;
 pub mod customer;
 pub mod dispute;
 pub mod event;
+pub mod invoice;
 pub mod payment_intent;
+pub mod product;
 pub mod refund;
 pub mod request_log;
 pub mod setup_intent;
+pub mod subscription;
+pub mod test_clock;
 pub mod webhook_delivery;
 pub mod webhook_endpoint;
 

@@ -19,7 +19,6 @@ word!(CardErrorWord, "card_error");
 nulls!(Unused {
     application,
     application_fee_amount,
-    client_secret,
     on_behalf_of,
     payment_method_configuration_details,
     processing,
@@ -57,6 +56,8 @@ pub struct PaymentIntent {
     pub cancellation_reason: Option<String>,
     /// `automatic` or `manual`.
     pub capture_method: &'static str,
+    /// What the shopper's page reads the payment by, with a publishable key. Null in events.
+    pub client_secret: Option<String>,
     /// Always `automatic`.
     pub confirmation_method: &'static str,
     /// Unix seconds.
@@ -215,6 +216,14 @@ impl NextAction {
     }
 }
 
+impl PaymentIntent {
+    /// Without what is between the merchant and us: a shopper's page needs none of it.
+    #[must_use]
+    pub fn for_the_shopper(self) -> Self {
+        Self { customer: None, latest_charge: None, metadata: Map::new(), ..self }
+    }
+}
+
 /// Parts of the amount.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct AmountDetails {
@@ -333,6 +342,7 @@ pub fn payment_intent(
         canceled_at: intent.canceled_at.map(unix),
         cancellation_reason: intent.cancellation_reason.clone(),
         capture_method: progress.capture_method.as_str(),
+        client_secret: None,
         confirmation_method: "automatic",
         created: unix(intent.created_at),
         currency: intent.currency.clone(),

@@ -18,7 +18,6 @@ word!(SetupWord, "setup_intent");
 nulls!(Unused {
     application,
     attach_to_self,
-    client_secret,
     flow_directions,
     latest_attempt,
     mandate,
@@ -39,6 +38,8 @@ pub struct SetupIntent {
     pub automatic_payment_methods: Option<AutomaticPaymentMethods>,
     /// Why it was called off.
     pub cancellation_reason: Option<String>,
+    /// What the shopper's page reads the set-up by, with a publishable key. Null in events.
+    pub client_secret: Option<String>,
     /// Unix seconds.
     pub created: i64,
     /// For whom.
@@ -65,6 +66,14 @@ pub struct SetupIntent {
     pub usage: &'static str,
     #[serde(flatten)]
     unused: Unused,
+}
+
+impl SetupIntent {
+    /// Without what is between the merchant and us: a shopper's page needs none of it.
+    #[must_use]
+    pub fn for_the_shopper(self) -> Self {
+        Self { customer: None, metadata: Map::new(), ..self }
+    }
 }
 
 /// What was said of each method.
@@ -110,6 +119,7 @@ pub fn setup_intent(
         object: SetupWord::default(),
         automatic_payment_methods: setup.automatic_payment_methods.then(AutomaticPaymentMethods::default),
         cancellation_reason: setup.cancellation_reason.clone(),
+        client_secret: None,
         created: unix(setup.created_at),
         customer: setup.customer.map(Expandable::from),
         description: setup.description.clone(),

@@ -7,15 +7,21 @@ pub mod control;
 pub mod customers;
 pub mod disputes;
 pub mod events;
+pub mod invoices;
 pub mod networks;
 pub mod objects;
 pub mod pages;
 pub mod payment_intents;
 pub mod payment_methods;
+pub mod prices;
+pub mod products;
 pub mod refunds;
 pub mod request_logs;
 pub mod setup_intents;
 pub mod shopper;
+pub mod subscription_items;
+pub mod subscriptions;
+pub mod test_helpers;
 pub mod tokens;
 pub mod vouchers;
 pub mod webhook_endpoints;
@@ -44,6 +50,13 @@ pub fn api() -> Routes {
         .and(events::routes())
         .and(webhook_endpoints::routes())
         .and(request_logs::routes())
+        .and(products::routes())
+        .and(prices::routes())
+        .and(subscriptions::routes())
+        .and(subscription_items::routes())
+        .and(invoices::routes())
+        .and(checkout::sessions::routes())
+        .and(test_helpers::test_clocks::routes())
 }
 
 /// Everything that the public listener serves, behind the edge.

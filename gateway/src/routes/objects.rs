@@ -6,9 +6,11 @@ use serde_json::Value;
 use crate::edge::call::Context;
 use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
+use crate::routes::checkout::sessions;
+use crate::routes::test_helpers::test_clocks;
 use crate::routes::{
-    balance, charges, customers, disputes, events, payment_intents, payment_methods, refunds, setup_intents,
-    webhook_endpoints,
+    balance, charges, customers, disputes, events, invoices, payment_intents, payment_methods, prices, products,
+    refunds, setup_intents, subscriptions, webhook_endpoints,
 };
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
@@ -20,9 +22,15 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
     let resource = match prefix {
         "cus" => Resource::Customers,
         "ch" => Resource::Charges,
+        "cs" => Resource::CheckoutSessions,
+        "clock" => Resource::TestHelpers,
+        "in" => Resource::Invoices,
         "pi" => Resource::PaymentIntents,
         "pm" => Resource::PaymentMethods,
+        "price" => Resource::Prices,
+        "prod" => Resource::Products,
         "re" => Resource::Refunds,
+        "sub" => Resource::Subscriptions,
         "txn" => Resource::BalanceTransactions,
         "dp" => Resource::Disputes,
         "seti" => Resource::SetupIntents,
@@ -38,6 +46,12 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::PaymentMethods => json(payment_methods::by_id(context, id).await?)?,
         Resource::SetupIntents => json(setup_intents::by_id(context, id).await?)?,
         Resource::Disputes => json(disputes::by_id(context, id).await?)?,
+        Resource::Prices => json(prices::by_id(context, id).await?)?,
+        Resource::Products => json(products::by_id(context, id).await?)?,
+        Resource::CheckoutSessions => json(sessions::by_id(context, id).await?)?,
+        Resource::Invoices => json(invoices::by_id(context, id).await?)?,
+        Resource::Subscriptions => json(subscriptions::by_id(context, id).await?)?,
+        Resource::TestHelpers => json(test_clocks::by_id(context, id).await?)?,
         Resource::BalanceTransactions => json(balance::by_id(context, id).await?)?,
         Resource::Refunds => json(refunds::by_id(context, id).await?)?,
         Resource::Events => json(events::by_id(context, id).await?)?,

@@ -67,6 +67,43 @@ const API: &[(&str, &str)] = &[
     ("POST", "/v1/webhook_endpoints/we_1"),
     ("DELETE", "/v1/webhook_endpoints/we_1"),
     ("POST", "/v1/webhook_endpoints/we_1/roll_secret"),
+    ("POST", "/v1/checkout/sessions"),
+    ("GET", "/v1/checkout/sessions"),
+    ("GET", "/v1/checkout/sessions/cs_1"),
+    ("GET", "/v1/checkout/sessions/cs_1/line_items"),
+    ("POST", "/v1/checkout/sessions/cs_1/expire"),
+    ("POST", "/v1/subscriptions"),
+    ("GET", "/v1/subscriptions"),
+    ("GET", "/v1/subscriptions/sub_1"),
+    ("POST", "/v1/subscriptions/sub_1"),
+    ("DELETE", "/v1/subscriptions/sub_1"),
+    ("GET", "/v1/invoices"),
+    ("GET", "/v1/invoices/in_1"),
+    ("GET", "/v1/invoices/in_1/lines"),
+    ("POST", "/v1/invoices/create_preview"),
+    ("POST", "/v1/invoices/in_1/finalize"),
+    ("POST", "/v1/invoices/in_1/pay"),
+    ("POST", "/v1/invoices/in_1/void"),
+    ("POST", "/v1/invoices/in_1/mark_uncollectible"),
+    ("POST", "/v1/subscription_items"),
+    ("GET", "/v1/subscription_items"),
+    ("GET", "/v1/subscription_items/si_1"),
+    ("POST", "/v1/subscription_items/si_1"),
+    ("DELETE", "/v1/subscription_items/si_1"),
+    ("POST", "/v1/test_helpers/test_clocks"),
+    ("GET", "/v1/test_helpers/test_clocks"),
+    ("GET", "/v1/test_helpers/test_clocks/clock_1"),
+    ("POST", "/v1/test_helpers/test_clocks/clock_1/advance"),
+    ("DELETE", "/v1/test_helpers/test_clocks/clock_1"),
+    ("POST", "/v1/products"),
+    ("GET", "/v1/products"),
+    ("GET", "/v1/products/prod_1"),
+    ("POST", "/v1/products/prod_1"),
+    ("DELETE", "/v1/products/prod_1"),
+    ("POST", "/v1/prices"),
+    ("GET", "/v1/prices"),
+    ("GET", "/v1/prices/price_1"),
+    ("POST", "/v1/prices/price_1"),
 ];
 const PAGES: &[&str] = &[
     "/",
@@ -106,7 +143,7 @@ fn public() -> Router {
     without_backends().public_router()
 }
 
-/// Every answer has its request id and the strict headers, errors and pages alike, and repeats the version that was asked for.
+/// Every answer has its request id and the strict headers, errors and pages alike, and says which version of the API is served.
 #[tokio::test]
 async fn every_answer_is_dressed() {
     let router = public();
@@ -118,7 +155,7 @@ async fn every_answer_is_dressed() {
         let header =
             |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         assert!(header("request-id").starts_with("req_"), "{path}");
-        assert_eq!(header("stripe-version"), "2026-10-01", "{path}");
+        assert_eq!(header("stripe-version"), crate::render::API_VERSION, "{path}");
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("referrer-policy"), "no-referrer", "{path}");
         assert!(header("content-security-policy").contains("default-src 'none'"), "{path}");

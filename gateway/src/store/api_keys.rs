@@ -129,13 +129,13 @@ pub(crate) async fn list(pool: &PgPool, merchant: MerchantId) -> sqlx::Result<Ve
     Ok(rows.fetch_all(pool).await?.into_iter().filter_map(Row::kept).collect())
 }
 
-/// A new key.
+/// A new key. One that is there stays as it is.
 pub(crate) async fn insert(conn: Conn<'_>, hash: KeyHash, key: &KeyRow, at: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!(
         "/* gateway api_keys::insert */
          INSERT INTO api_keys (key_hash, id, merchant_id, kind, livemode, hint, name, rights, allowed_origins,
              allowed_addresses, expires_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (key_hash) DO NOTHING",
         hash.0.as_slice(),
         uuid(key.id.as_bytes()),
         uuid(key.merchant.as_bytes()),

@@ -300,6 +300,25 @@ pub(crate) async fn find_by_reference(
     }))
 }
 
+/// Whether a payment's card was tried, with its security code, before its proof was asked for.
+pub(crate) async fn is_stepped_up(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    intent: PaymentIntentId,
+    record: &[u8; 16],
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        "/* gateway attempts::is_stepped_up */
+         SELECT EXISTS (SELECT FROM attempts
+             WHERE merchant_id = $1 AND payment_intent_id = $2 AND card_record = $3 AND stepped_up) AS \"stepped_up!\"",
+        tenant.id(),
+        uuid(intent.as_bytes()),
+        uuid(record),
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Notes that a proof of who the cardholder is was asked for after this attempt's decline.
 pub(crate) async fn mark_stepped_up(conn: Conn<'_>, tenant: Tenant, id: AttemptId) -> sqlx::Result<()> {
     sqlx::query!(

@@ -1,6 +1,7 @@
 //! Table `charges`: authorizations that the network answered.
 
 use kura_wire::ids::{AttemptId, ChargeId, CustomerId, PaymentIntentId};
+use kura_wire::three_d_secure::AuthenticationEnd;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -47,6 +48,8 @@ pub struct Charge {
     pub decline_code: Option<String>,
     /// `pass`, `fail`, `unchecked`.
     pub cvc_check: Option<String>,
+    /// What the issuer said of the cardholder beforehand, where it was asked.
+    pub authentication: Option<AuthenticationEnd>,
     /// Of the payment.
     pub description: Option<String>,
     /// Of the payment.
@@ -75,6 +78,7 @@ struct Row {
     response_code: Option<String>,
     decline_code: Option<String>,
     cvc_check: Option<String>,
+    authentication: Option<Value>,
     description: Option<String>,
     metadata: Value,
     created_at: OffsetDateTime,
@@ -104,6 +108,11 @@ impl TryFrom<Row> for Charge {
             response_code: row.response_code,
             decline_code: row.decline_code,
             cvc_check: row.cvc_check,
+            authentication: row
+                .authentication
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|error| sqlx::Error::Decode(error.into()))?,
             description: row.description,
             metadata: object(row.metadata),
             created_at: row.created_at,
@@ -117,7 +126,14 @@ macro_rules! select {
             Row,
             $head + "SELECT id, payment_intent_id, attempt_id, status, amount_minor, currency, amount_captured_minor,
                 amount_released_minor, amount_refunded_minor, captured, disputed, card_record, payer_id, deposit_place, customer_id, approval_code,
-                response_code, decline_code, cvc_check, description, metadata, created_at FROM charges " $(+ $tail)+,
+                response_code, decline_code, cvc_check, description, metadata, created_at,
+                (SELECT jsonb_build_object('result', proof.result, 'flow', proof.flow, 'eci', proof.eci,
+                    'transaction_id', proof.transaction_id)
+                 FROM attempts JOIN authentications AS proof
+                     ON proof.merchant_id = attempts.merchant_id AND proof.id = attempts.authentication_id
+                 WHERE attempts.merchant_id = charges.merchant_id AND attempts.id = charges.attempt_id
+                     AND proof.result IS NOT NULL) AS authentication
+                FROM charges " $(+ $tail)+,
             $($argument),*
         )
     };

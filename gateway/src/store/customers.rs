@@ -1,6 +1,6 @@
 //! Table `customers`. Of a person's name, e-mail, telephone number and address only the masked form has a column.
 
-use kura_wire::ids::CustomerId;
+use kura_wire::ids::{CustomerId, TestClockId};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -26,6 +26,16 @@ pub struct Customer {
     pub metadata: Map<String, Value>,
     /// The card that its invoices are paid with.
     pub default_card: Option<[u8; 16]>,
+    /// The clock that it lives by.
+    pub test_clock: Option<TestClockId>,
+    /// Its newest invoice is overdue.
+    pub delinquent: bool,
+    /// Invoices that have a number.
+    pub invoice_count: i32,
+    /// Less than nothing is a credit that the next invoice takes.
+    pub balance: i64,
+    /// The currency of that credit.
+    pub balance_currency: Option<String>,
     /// When it was made.
     pub created_at: OffsetDateTime,
     /// When it was deleted.
@@ -41,6 +51,11 @@ struct Row {
     description: Option<String>,
     metadata: Value,
     default_card_record: Option<Uuid>,
+    test_clock_id: Option<Uuid>,
+    delinquent: bool,
+    invoice_count: i32,
+    balance_minor: i64,
+    balance_currency: Option<String>,
     created_at: OffsetDateTime,
     deleted_at: Option<OffsetDateTime>,
 }
@@ -56,6 +71,11 @@ impl From<Row> for Customer {
             description: row.description,
             metadata: object(row.metadata),
             default_card: row.default_card_record.map(Uuid::into_bytes),
+            test_clock: row.test_clock_id.map(|id| TestClockId::from_bytes(id.into_bytes())),
+            delinquent: row.delinquent,
+            invoice_count: row.invoice_count,
+            balance: row.balance_minor,
+            balance_currency: row.balance_currency,
             created_at: row.created_at,
             deleted_at: row.deleted_at,
         }
@@ -67,7 +87,8 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, name_masked, email_masked, phone_masked, address_masked, description, metadata,
-                default_card_record, created_at, deleted_at FROM customers " $(+ $tail)+,
+                default_card_record, test_clock_id, delinquent, invoice_count, balance_minor, balance_currency, created_at,
+                deleted_at FROM customers " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -78,8 +99,8 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, customer: &Customer) 
     let done = sqlx::query!(
         "/* gateway customers::insert */
          INSERT INTO customers (merchant_id, id, livemode, name_masked, email_masked, phone_masked, address_masked, description,
-             metadata, default_card_record, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+             metadata, default_card_record, created_at, test_clock_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING",
         tenant.id(),
         uuid(customer.id.as_bytes()),
         tenant.livemode,
@@ -91,6 +112,7 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, customer: &Customer) 
         Value::Object(customer.metadata.clone()),
         customer.default_card.map(|record| uuid(&record)),
         customer.created_at,
+        customer.test_clock.map(|id| uuid(id.as_bytes())),
     )
     .execute(conn)
     .await?;
@@ -130,7 +152,8 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, customer: &Customer) 
     sqlx::query!(
         "/* gateway customers::update */
          UPDATE customers SET name_masked = $4, email_masked = $5, phone_masked = $6, address_masked = $7, description = $8,
-             metadata = $9, default_card_record = $10, deleted_at = $11
+             metadata = $9, default_card_record = $10, deleted_at = $11, delinquent = $12, invoice_count = $13, balance_minor = $14,
+             balance_currency = $15
          WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
         tenant.id(),
         uuid(customer.id.as_bytes()),
@@ -143,6 +166,10 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, customer: &Customer) 
         Value::Object(customer.metadata.clone()),
         customer.default_card.map(|record| uuid(&record)),
         customer.deleted_at,
+        customer.delinquent,
+        customer.invoice_count,
+        customer.balance,
+        customer.balance_currency,
     )
     .execute(conn)
     .await?;

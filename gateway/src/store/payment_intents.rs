@@ -1,6 +1,7 @@
 //! Table `payment_intents`.
 
-use kura_wire::ids::{ChargeId, CustomerId, PayerId, PaymentIntentId, TokenUse};
+use kura_platform::clock;
+use kura_wire::ids::{ChargeId, CustomerId, InvoiceId, PayerId, PaymentIntentId, TokenUse};
 use kura_wire::payer::PayerMethod;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -228,6 +229,8 @@ pub struct Intent {
     pub cancellation_reason: Option<String>,
     /// When.
     pub canceled_at: Option<OffsetDateTime>,
+    /// The invoice that it pays.
+    pub invoice: Option<InvoiceId>,
     /// When it was made.
     pub created_at: OffsetDateTime,
 }
@@ -264,6 +267,7 @@ struct Row {
     cancellation_reason: Option<String>,
     canceled_at: Option<OffsetDateTime>,
     created_at: OffsetDateTime,
+    invoice_id: Option<Uuid>,
 }
 
 impl TryFrom<Row> for Intent {
@@ -316,6 +320,7 @@ impl TryFrom<Row> for Intent {
             last_error,
             cancellation_reason: row.cancellation_reason,
             canceled_at: row.canceled_at,
+            invoice: row.invoice_id.map(|id| InvoiceId::from_bytes(id.into_bytes())),
             created_at: row.created_at,
         })
     }
@@ -344,7 +349,8 @@ macro_rules! select {
                 amount_received_minor, amount_refunding_minor, amount_refunded_minor, card_record, card_use, payer_id,
                 payment_method_types, deposit_options, customer_id, description, receipt_email_masked, metadata, return_url, request_three_d_secure, setup_future_usage,
                 automatic_payment_methods, latest_charge_id, error_code, error_decline_code, error_charge_id,
-                error_card_record, error_payer_id, cancellation_reason, canceled_at, created_at FROM payment_intents " $(+ $tail)+,
+                error_card_record, error_payer_id, cancellation_reason, canceled_at, invoice_id, created_at
+                FROM payment_intents " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -363,8 +369,10 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
         "/* gateway payment_intents::insert */
          INSERT INTO payment_intents (merchant_id, id, livemode, amount_minor, currency, status, capture_method,
              card_record, card_use, customer_id, description, receipt_email_masked, metadata, automatic_payment_methods,
-             created_at, return_url, request_three_d_secure, setup_future_usage, payer_id, payment_method_types, deposit_options)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) ON CONFLICT DO NOTHING",
+             created_at, return_url, request_three_d_secure, setup_future_usage, payer_id, payment_method_types, deposit_options,
+             invoice_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+         ON CONFLICT DO NOTHING",
         tenant.id(),
         uuid(intent.id.as_bytes()),
         tenant.livemode,
@@ -386,6 +394,7 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
         intent.payer.map(|id| uuid(id.as_bytes())),
         &words(&intent.types),
         deposit_options(intent)?,
+        intent.invoice.map(|id| uuid(id.as_bytes())),
     )
     .execute(conn)
     .await?;
@@ -420,7 +429,7 @@ pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: PaymentIntentId) ->
     row.map(Intent::try_from).transpose()
 }
 
-/// Writes all that can change.
+/// Writes all that can change, and calls somebody to the invoice that it pays.
 pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> sqlx::Result<()> {
     let progress = &intent.progress;
     let error = intent.last_error.as_ref();
@@ -464,8 +473,13 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> s
         &words(&intent.types),
         deposit_options(intent)?,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    if let Some(invoice) = intent.invoice
+        && progress.status != Status::Processing
+    {
+        super::invoices::call(conn, tenant, invoice, clock::now()).await?;
+    }
     Ok(())
 }
 

@@ -80,11 +80,12 @@ pub struct Wanted {
     pub code: Option<String>,
 }
 
+fn column<T>(logs: &[(Tenant, RequestLog)], of: impl Fn(&(Tenant, RequestLog)) -> T) -> Vec<T> {
+    logs.iter().map(of).collect()
+}
+
 /// Writes them down, in one statement.
 pub async fn insert_all(pool: &PgPool, logs: &[(Tenant, RequestLog)]) -> sqlx::Result<()> {
-    fn column<T>(logs: &[(Tenant, RequestLog)], of: impl Fn(&(Tenant, RequestLog)) -> T) -> Vec<T> {
-        logs.iter().map(of).collect()
-    }
     sqlx::query!(
         "/* gateway request_logs::insert_all */
          INSERT INTO request_logs (merchant_id, livemode, id, method, path, status, code, duration_ms, key_hint, idempotency_key,

@@ -75,8 +75,10 @@ impl Tools {
     }
 
     fn ensure_node_modules(&self, root: &Path, progress: &Progress) -> Result<()> {
-        for directory in
-            self.browser_sides.iter().chain(&["tests/browser", "tests/interop"].map(|path| root.join(path)))
+        for directory in self
+            .browser_sides
+            .iter()
+            .chain(&["tests/browser", "tests/interop", "tests/sdk"].map(|path| root.join(path)))
         {
             let installed = modified(&directory.join("node_modules/.package-lock.json"));
             let wanted = modified(&directory.join("package-lock.json"));

@@ -25,6 +25,24 @@ pub(super) struct Connection {
     key_stdin: bool,
 }
 
+/// What the gateway said.
+pub(super) struct Answer {
+    /// HTTP.
+    pub(super) status: u16,
+    /// `req_…`.
+    pub(super) request_id: Option<String>,
+    /// JSON.
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The body, unless it is an error.
+    pub(super) fn succeeded(self) -> Result<Value, Failure> {
+        let good = (200..300).contains(&self.status);
+        if good { Ok(self.body) } else { Err(Failure::of_answer(self.status, &self.body)) }
+    }
+}
+
 /// A gateway, and the key to it.
 pub(super) struct Client {
     http: reqwest::Client,
@@ -80,6 +98,17 @@ impl Client {
         parameters: &[(String, String)],
         idempotency_key: Option<&str>,
     ) -> Result<Value, Failure> {
+        self.ask(method, path, parameters, idempotency_key).await?.succeeded()
+    }
+
+    /// The same, and its answer whatever it is.
+    pub(super) async fn ask(
+        &self,
+        method: &Method,
+        path: &str,
+        parameters: &[(String, String)],
+        idempotency_key: Option<&str>,
+    ) -> Result<Answer, Failure> {
         let mut request = self.request(method.clone(), path);
         if *method == Method::POST {
             request = request.form(parameters);
@@ -91,9 +120,9 @@ impl Client {
         }
         let response = self.sent(request).await?;
         let status = response.status().as_u16();
+        let request_id = response.headers().get("request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
-        let body: Value = serde_json::from_str(&text).unwrap_or_default();
-        if (200..300).contains(&status) { Ok(body) } else { Err(Failure::of_answer(status, &body)) }
+        Ok(Answer { status, request_id, body: serde_json::from_str(&text).unwrap_or_default() })
     }
 
     /// Reads from the API.

@@ -57,24 +57,32 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The id of what a call made, of a refusal by the card too.
-async fn make(client: &Client, call: &Call, made: &[String]) -> Result<String, Failure> {
-    let filled = |text: &str| made.first().map_or_else(|| text.to_owned(), |id| text.replace("{0}", id));
+/// What a call made: the ids by which its events can be told from others'.
+struct Made {
+    object: Option<String>,
+    request: Option<String>,
+}
+
+async fn make(client: &Client, call: &Call, made: &[Made]) -> Result<Made, Failure> {
+    let first = made.first().and_then(|made| made.object.as_deref()).unwrap_or_default();
+    let filled = |text: &str| text.replace("{0}", first);
     let path = filled(call.path);
     let form: Vec<(String, String)> =
         call.form.iter().map(|(name, value)| ((*name).to_owned(), filled(value))).collect();
     note(&format!("{} {path}", call.method));
     let method = if call.method == "DELETE" { Method::DELETE } else { Method::POST };
-    match client.call(&method, &path, &form, None).await {
-        Ok(answer) => Ok(answer.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()),
-        // The event names the object, which the refusal does not.
-        Err(Failure::Refused { status: 402, .. }) => Ok(String::new()),
-        Err(failure) => Err(failure),
+    let answer = client.ask(&method, &path, &form, None).await?;
+    let request = answer.request_id.clone();
+    // A refusal by the card is what some events are about.
+    if answer.status == 402 {
+        return Ok(Made { object: None, request });
     }
+    let body = answer.succeeded()?;
+    Ok(Made { object: body.get("id").and_then(Value::as_str).map(str::to_owned), request })
 }
 
 /// The event of this kind that these calls led to.
-async fn wait(client: &Client, kind: &str, since: i64, made: &[String]) -> Result<Value, Failure> {
+async fn wait(client: &Client, kind: &str, since: i64, made: &[Made]) -> Result<Value, Failure> {
     let query = [
         ("type".to_owned(), kind.to_owned()),
         ("created[gte]".to_owned(), since.to_string()),
@@ -86,7 +94,8 @@ async fn wait(client: &Client, kind: &str, since: i64, made: &[String]) -> Resul
         let events = answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
         let of_ours = |event: &Value| {
             let text = event.to_string();
-            made.iter().any(|id| id.is_empty() || text.contains(id.as_str()))
+            let ids = made.iter().flat_map(|made| [&made.object, &made.request]).flatten();
+            ids.into_iter().any(|id| text.contains(id.as_str()))
         };
         if let Some(found) = events.into_iter().find(of_ours) {
             return Ok(found);

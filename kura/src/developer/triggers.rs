@@ -1,7 +1,7 @@
 //! Which calls lead to which event.
 
-/// A call: its path, with `{0}` for the id of the first call's object, and its parameters. What is refused as a card is may be
-/// what it is for.
+/// A call: its path, with `{0}` for the id of the first call's object, and its parameters. That a card is refused may be what
+/// it is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call {
     /// `POST` or `DELETE`.
@@ -38,6 +38,17 @@ const LOST: Call = post(
     "/v1/payment_intents",
     &[("amount", "2000"), ("currency", "jpy"), ("payment_method", "pm_card_networkTimeout"), ("confirm", "true")],
 );
+const TO_AUTHENTICATE: Call = post(
+    "/v1/payment_intents",
+    &[
+        ("amount", "2000"),
+        ("currency", "jpy"),
+        ("payment_method", "pm_card_threeDSecure2Required"),
+        ("confirm", "true"),
+    ],
+);
+const SET_UP_TO_AUTHENTICATE: Call =
+    post("/v1/setup_intents", &[("payment_method", "pm_card_threeDSecure2Required"), ("confirm", "true")]);
 const CUSTOMER: Call = post("/v1/customers", &[("description", "made by kura trigger")]);
 const CUSTOMER_WITH_CARD: Call =
     post("/v1/customers", &[("description", "made by kura trigger"), ("payment_method", "pm_card_visa")]);
@@ -60,6 +71,7 @@ pub(super) const KNOWN: &[(&str, &[Call])] = &[
     ("payment_intent.created", &[UNPAID]),
     ("payment_intent.payment_failed", &[DECLINED]),
     ("payment_intent.processing", &[LOST]),
+    ("payment_intent.requires_action", &[TO_AUTHENTICATE]),
     ("payment_intent.succeeded", &[PAID]),
     ("payment_method.attached", &[CUSTOMER_WITH_CARD]),
     ("payment_method.detached", &[CUSTOMER_WITH_CARD, Call { method: "DELETE", path: "/v1/customers/{0}", form: &[] }]),
@@ -67,6 +79,7 @@ pub(super) const KNOWN: &[(&str, &[Call])] = &[
     ("refund.updated", &[PAID, REFUND]),
     ("setup_intent.canceled", &[post("/v1/setup_intents", &[]), post("/v1/setup_intents/{0}/cancel", &[])]),
     ("setup_intent.created", &[post("/v1/setup_intents", &[])]),
+    ("setup_intent.requires_action", &[SET_UP_TO_AUTHENTICATE]),
     ("setup_intent.setup_failed", &[NOT_SET_UP]),
     ("setup_intent.succeeded", &[SET_UP]),
 ];

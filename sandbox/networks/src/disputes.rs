@@ -71,15 +71,16 @@ impl DisputeDesk {
         let mut ticks = tokio::time::interval(END_EVERY);
         loop {
             ticks.tick().await;
-            while let Some(case) = {
-                let next = self.acquirer.books().disputes().next_overdue(clock::now());
-                next
-            } {
+            while let Some(case) = self.next_overdue() {
                 if self.end(case, Standing::Lost).await.is_err() {
                     return;
                 }
             }
         }
+    }
+
+    fn next_overdue(&self) -> Option<ReferenceText> {
+        self.acquirer.books().disputes().next_overdue(clock::now())
     }
 
     /// Opens one. Gives its case number, and what became of the wish.

@@ -62,7 +62,7 @@ async fn read(response: Response) -> (StatusCode, Value) {
 }
 
 fn question(id: &str, pan: &str) -> Value {
-    json!({ "id": id, "pan": pan, "merchant": "SHOP00000000001", "amount_minor": 1500, "currency": "jpy",
+    json!({ "id": id, "pan": pan, "merchant": "SHOP00000000001", "merchant_name": "Green <Grocer>", "amount_minor": 1500, "currency": "jpy",
             "challenge": false, "return_url": "http://localhost:7101/3d_secure/x/return?a=1&b=2" })
 }
 
@@ -87,7 +87,12 @@ async fn a_challenge_survives_a_restart() {
     assert_eq!(asked["authentication_value"], Value::Null);
     let path = path_of(&asked);
     let (_, page) = issuer.page(&path).await;
-    assert!(page.contains("3220") && page.contains("JPY 1,500") && !page.contains(CHALLENGED));
+    assert!(
+        page.contains("3220")
+            && page.contains("JPY 1,500")
+            && page.contains("Green &#60;Grocer&#62;")
+            && !page.contains(CHALLENGED)
+    );
     assert_eq!(issuer.enter(&path, "code=000000").await.status(), StatusCode::UNPROCESSABLE_ENTITY);
 
     let issuer = Issuer::open(&journal, CHALLENGE_LIFE);

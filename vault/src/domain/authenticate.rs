@@ -156,6 +156,7 @@ impl Vault {
         let question = Question {
             id: request.authentication,
             merchant: context.merchant,
+            merchant_name: request.merchant_name.as_deref(),
             money: request.money,
             preference: request.preference,
             return_url: &request.return_url,

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 
 const KURA_JS: &str = include_str!("../../../checkout/dist/kura.js");
 const CARD_JS: &str = include_str!("../../../checkout/dist/card.js");
+const PAY_JS: &str = include_str!("../../../checkout/dist/pay.js");
+const PAY_CSS: &str = include_str!("../../../checkout/dist/pay.css");
 const CARD_CSS: &str = include_str!("../../../checkout/dist/card.css");
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -27,6 +29,16 @@ pub async fn card_js() -> Response {
 /// `GET /checkout/assets/card.css`.
 pub async fn card_css() -> Response {
     file(STYLE, CARD_CSS)
+}
+
+/// `GET /checkout/assets/pay.js`.
+pub async fn pay_js() -> Response {
+    file(SCRIPT, PAY_JS)
+}
+
+/// `GET /checkout/assets/pay.css`.
+pub async fn pay_css() -> Response {
+    file(STYLE, PAY_CSS)
 }
 
 fn file(content_type: &'static str, text: &'static str) -> Response {

@@ -1,15 +1,16 @@
 //! `POST /v1/customers`.
 
 use kura_platform::clock;
-use kura_wire::ids::{CustomerId, TokenUse};
+use kura_wire::ids::{CustomerId, TestClockId, TokenUse};
 use kura_wire::payer::{PersonFields, Personal, StoreCustomer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::person::{Address, fields};
+use crate::billing;
 use crate::codes::Code;
 use crate::edge::call::Context;
-use crate::endpoint::types::{Metadata, Text};
+use crate::endpoint::types::{IdOf, Metadata, Text};
 use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened};
 use crate::render;
@@ -39,6 +40,8 @@ pub struct CreateCustomer {
     payment_method: Option<Text<255>>,
     /// How invoices are paid.
     invoice_settings: Option<InvoiceSettings>,
+    /// The clock that they live by.
+    test_clock: Option<IdOf<TestClockId>>,
 }
 
 /// How a new customer's invoices are paid.
@@ -65,6 +68,8 @@ pub async fn run(context: Context, asked: CreateCustomer) -> ApiResult<Found> {
         Some(name) => Some(unattached(&context, name).await?),
         None => None,
     };
+    let test_clock = asked.test_clock.map(|id| id.0);
+    let created_at = billing::time::for_request(&mut *context.db().await?, context.tenant(), test_clock).await?;
     let masked = store(&context, id, fields(asked.name, asked.email, asked.phone, asked.address)).await?;
     let customer = Customer {
         id,
@@ -75,7 +80,12 @@ pub async fn run(context: Context, asked: CreateCustomer) -> ApiResult<Found> {
         description: asked.description.map(Text::into_string),
         metadata,
         default_card: default.and(card.as_ref()).map(|card| card.record),
-        created_at: clock::now(),
+        test_clock,
+        delinquent: false,
+        invoice_count: 0,
+        balance: 0,
+        balance_currency: None,
+        created_at,
         deleted_at: None,
     };
     insert(&context, customer, card).await
@@ -92,7 +102,7 @@ async fn unattached(context: &Context, name: &str) -> ApiResult<Card> {
 }
 
 async fn insert(context: &Context, customer: Customer, card: Option<Card>) -> ApiResult<Found> {
-    let (tenant, id, at) = (context.tenant(), customer.id, customer.created_at);
+    let (tenant, id, at) = (context.tenant(), customer.id, clock::now());
     let mut tx = context.begin().await?;
     if !customers::insert(&mut tx, tenant, &customer).await? {
         drop(tx);

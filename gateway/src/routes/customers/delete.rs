@@ -1,10 +1,12 @@
 //! `DELETE /v1/customers/{id}`: erased in the vault, its saved cards detached; payments keep its id.
 
 use kura_platform::clock;
+use kura_wire::ids::CustomerId;
 use kura_wire::payer::EraseCustomer;
 use kura_wire::vault::VaultErrorCode;
 use serde_json::Map;
 
+use crate::billing;
 use crate::edge::call::Context;
 use crate::endpoint::Nothing;
 use crate::error::{ApiError, ApiResult};
@@ -17,10 +19,20 @@ use crate::vault_client::VaultFailure;
 
 /// Runs it. The vault first: what is shown as deleted is gone. Deleting twice is deleting once.
 pub async fn run(context: Context, _: Nothing) -> ApiResult<Deleted> {
-    let customer = super::find(&context, context.raw_id()).await?.ok_or_else(|| ApiError::missing("customer", "id"))?;
+    erase(&context, context.id("customer")?).await
+}
+
+/// Erases this customer.
+///
+/// # Errors
+/// 404; the vault's, after which nothing else was done.
+pub async fn erase(context: &Context, id: CustomerId) -> ApiResult<Deleted> {
+    let there = customers::find(&mut *context.db().await?, context.tenant(), id).await?;
+    let customer = there.ok_or_else(|| ApiError::missing("customer", "id"))?;
     if customer.deleted_at.is_some() {
         return Ok(Deleted::of(customer.id));
     }
+    billing::subscriptions::cancel_all(context, customer.id).await?;
     let ask = EraseCustomer { context: context.vault_context(), customer: customer.id };
     match context.app.vault.erase_customer(&ask).await {
         // One without personal data was never there.
@@ -46,6 +58,9 @@ pub async fn run(context: Context, _: Nothing) -> ApiResult<Deleted> {
         description: None,
         metadata: Map::new(),
         default_card: None,
+        balance: 0,
+        balance_currency: None,
+        delinquent: false,
         deleted_at: Some(at),
         ..there
     };

@@ -50,12 +50,33 @@ impl Reason {
 pub async fn run(context: Context, asked: CancelIntent) -> ApiResult<PaymentIntent> {
     let reason = asked.cancellation_reason.map(Reason::as_str);
     let id = context.id("payment_intent")?;
+    let found = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
+    if found.is_some_and(|intent| intent.invoice.is_some()) {
+        let message = "This payment is an invoice's. Void the invoice instead.";
+        return Err(ApiError::with_message(Code::PaymentIntentUnexpectedState, message));
+    }
     let withdrawn = withdraw(&context, id).await?;
     if let Some(canceled) = cancel_unpaid(&context, id, reason, withdrawn).await? {
         return Ok(canceled);
     }
     let keep_reason = |intent: &mut Intent| intent.cancellation_reason = reason.map(str::to_owned);
     finish(&context, start(&context, id, |_| Event::Cancel, keep_reason).await?).await
+}
+
+/// Calls off the payment of what is itself called off: of an invoice, of a checkout. Doing it twice is doing it once.
+///
+/// # Errors
+/// 400 where money is under way, or was taken.
+pub async fn call_off(context: &Context, id: PaymentIntentId, reason: &'static str) -> ApiResult<()> {
+    let found = payment_intents::find(&mut *context.db().await?, context.tenant(), id).await?;
+    if found.is_some_and(|intent| intent.progress.status == Status::Canceled) {
+        return Ok(());
+    }
+    if cancel_unpaid(context, id, Some(reason), None).await?.is_some() {
+        return Ok(());
+    }
+    let message = "The payment is under way, or was made, so this can't be called off.";
+    Err(ApiError::with_message(Code::PaymentIntentUnexpectedState, message))
 }
 
 /// Has the network forget the deposit that the payment waits for. What is withdrawn is withdrawn, also when this run ends here:

@@ -1,7 +1,7 @@
 //! `POST /v1/payment_intents/{id}/confirm`: asks for the money, or for what has to come before it.
 
 use kura_platform::clock;
-use kura_wire::ids::{AuthenticationId, PaymentIntentId, TokenUse};
+use kura_wire::ids::{PaymentIntentId, TokenUse};
 use kura_wire::vault::Attach;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use crate::render::payment_intent::{PaymentIntent, payment_intent};
 use crate::request_ids::AttemptIds;
 use crate::routes::payment_methods::naming::{self, Found, MethodType};
 use crate::store::attempts::{Attempt, Kind, State};
-use crate::store::authentications::{self, Authentication};
+use crate::store::authentications::Authentication;
 use crate::store::cards::{self, Card};
 use crate::store::methods::{Method, MethodRef};
 use crate::store::payment_intents::{self, DepositOptions, DepositTerms, FutureUsage, Intent, NamedCard, ThreeDSecure};
@@ -277,8 +277,7 @@ pub(super) async fn meet(context: &Context, id: PaymentIntentId) -> ApiResult<Op
     let tenant = context.tenant();
     let mut tx = context.begin().await?;
     let Some(intent) = payment_intents::lock(&mut tx, tenant, id).await? else { return Ok(None) };
-    let authentication: AuthenticationId = context.ids().one();
-    if authentications::find(&mut tx, tenant, authentication).await?.is_some() {
+    if three_d_secure::was_asked(context, &mut tx).await? {
         drop(tx);
         return render_one(context, &intent, None).await.map(Some);
     }
@@ -391,10 +390,7 @@ async fn choose(
 }
 
 /// The card under its name for later payments. Saving twice is saving once.
-pub(in crate::routes) async fn saved(
-    context: &Context,
-    (named, card): (NamedCard, Card),
-) -> ApiResult<(NamedCard, Card)> {
+pub(crate) async fn saved(context: &Context, (named, card): (NamedCard, Card)) -> ApiResult<(NamedCard, Card)> {
     if named.allows == TokenUse::Multi {
         return Ok((named, card));
     }
@@ -462,7 +458,8 @@ async fn start(context: &Context, target: &Target, chosen: Chosen, terms: &Terms
         create::created(&mut tx, context, &intent, &before).await?;
     }
     let (entry, started) = if authenticate {
-        let authentication = three_d_secure::of_payment(context.ids().one(), &intent, card.0);
+        let id = three_d_secure::next_id(context, &mut tx).await?;
+        let authentication = three_d_secure::of_payment(id, &intent, card.0);
         three_d_secure::begin(&context.app, &mut tx, tenant, &authentication).await?;
         let entry = timeline::Entry::of("authenticating");
         (entry, Started::Authenticating(authentication, Box::new(intent.clone())))

@@ -1,7 +1,7 @@
 //! `POST /v1/payment_intents`, with `confirm=true` a whole payment in one call.
 
 use kura_platform::clock;
-use kura_wire::ids::{CustomerId, TokenUse};
+use kura_wire::ids::{CustomerId, PaymentIntentId, TokenUse};
 use kura_wire::money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -277,6 +277,7 @@ fn new_intent(context: &Context, asked: &Asked, customer: Option<CustomerId>, fo
         last_error: None,
         cancellation_reason: None,
         canceled_at: None,
+        invoice: None,
         created_at: clock::now(),
     }
 }
@@ -295,6 +296,16 @@ async fn insert(context: &Context, intent: Intent, method: Option<&Method>) -> A
     let met = payment_intents::find(&mut *context.db().await?, tenant, intent.id).await?;
     let met = met.ok_or_else(|| ApiError::internal("a payment that is there and isn't"))?;
     render_one(context, &met, None).await
+}
+
+/// Writes a payment of our own pages down, unless it is there; gives its id.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn meet_or_insert(context: &Context, intent: Intent) -> ApiResult<PaymentIntentId> {
+    let id = intent.id;
+    insert(context, intent, None).await?;
+    Ok(id)
 }
 
 /// What is written beside a new payment.

@@ -16,10 +16,11 @@ use sqlx::PgConnection;
 use crate::app::App;
 use crate::domain::payment_intent::Status;
 use crate::edge::call::Context;
+use crate::edge::client_secret::WithClientSecret;
+use crate::endpoint::Routes;
 use crate::endpoint::list::{List, ListParams};
 use crate::endpoint::rights::Resource;
 use crate::endpoint::types::IdOf;
-use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
 use crate::render::payment_intent::{NextAction, PaymentIntent, payment_intent};
 use crate::store::cards::Card;
@@ -33,7 +34,7 @@ pub fn routes() -> Routes {
     Routes::of(Resource::PaymentIntents)
         .post("/v1/payment_intents", "Create a payment", create::run)
         .list("/v1/payment_intents", "List payments", list)
-        .get("/v1/payment_intents/{id}", "Retrieve a payment", retrieve)
+        .get_by_client_secret("/v1/payment_intents/{id}", "Retrieve a payment", retrieve)
         .post("/v1/payment_intents/{id}", "Update a payment", update::run)
         .post("/v1/payment_intents/{id}/confirm", "Ask for the money", confirm::run)
         .post("/v1/payment_intents/{id}/capture", "Take what was authorized", capture::run)
@@ -57,8 +58,10 @@ async fn list(context: Context, asked: ListIntents, list: ListParams) -> ApiResu
     Ok(List::new("/v1/payment_intents", Listed { items, has_more: found.has_more }))
 }
 
-async fn retrieve(context: Context, _: Nothing) -> ApiResult<PaymentIntent> {
-    by_id(&context, context.raw_id()).await
+async fn retrieve(context: Context, asked: WithClientSecret) -> ApiResult<PaymentIntent> {
+    asked.check(&context, "payment_intent")?;
+    let shown = by_id(&context, context.raw_id()).await?;
+    Ok(if context.is_publishable() { shown.for_the_shopper() } else { shown })
 }
 
 /// The payment of this id, as the API shows it.

@@ -9,6 +9,7 @@ use super::confirm::check_owner;
 use super::create::check_type;
 use super::flow::refused;
 use super::render_in;
+use crate::codes::Code;
 use crate::domain::mask;
 use crate::domain::payment_intent::{Event, Refusal};
 use crate::edge::call::Context;
@@ -93,6 +94,10 @@ impl Change {
         let touches_money = self.amount.is_some() || self.customer.is_some() || self.method.is_some();
         if touches_money && !intent.progress.is_open() {
             return Err(refused(&intent, "update the amount, customer or payment method of", Refusal::Status));
+        }
+        if intent.invoice.is_some() && (self.amount.is_some() || self.customer.is_some()) {
+            let message = "This payment is an invoice's, which says what is paid, and by whom.";
+            return Err(ApiError::with_message(Code::PaymentIntentUnexpectedState, message));
         }
         intent.progress.amount = self.amount.unwrap_or(intent.progress.amount);
         intent.customer = self.customer.or(intent.customer);

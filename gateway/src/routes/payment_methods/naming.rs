@@ -20,7 +20,7 @@ pub use crate::store::payment_intents::MethodType;
 use crate::store::payment_intents::NamedCard;
 use crate::vault_client::VaultFailure;
 
-const MAX_TEST_NAME_LEN: usize = 40;
+const MAX_TEST_NAME_LEN: usize = 64;
 
 /// What the merchant wrote, checked for its form.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -83,7 +83,7 @@ pub(super) async fn meet(context: &Context, id: SetupIntentId, confirms: bool) -
 ///
 /// # Errors
 /// 400 for what the status or the card's owner refuse, 402 for what the issuer does.
-pub(super) async fn confirm(
+pub(in crate::routes) async fn confirm(
     context: &Context,
     target: Target,
     named: Option<(NamedCard, Card)>,

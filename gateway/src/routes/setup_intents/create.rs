@@ -19,7 +19,8 @@ use crate::routes::payment_intents::confirm::{MethodOptions, Usage};
 use crate::routes::payment_intents::create::{Automatic, automatic};
 use crate::routes::payment_methods::naming::{self, MethodData, MethodName, MethodType};
 use crate::store::cards::Card;
-use crate::store::payment_intents::{FutureUsage, NamedCard};
+use crate::store::checkout_sessions::Session;
+use crate::store::payment_intents::{FutureUsage, NamedCard, ThreeDSecure};
 use crate::store::setup_intents::{self, Setup};
 
 /// A card to be set up for later.
@@ -106,6 +107,32 @@ pub async fn run(context: Context, asked: CreateSetup) -> ApiResult<SetupIntent>
 pub(super) fn check_owner(customer: Option<CustomerId>, named: Option<&(NamedCard, Card)>) -> ApiResult<()> {
     let foreign = named.is_some_and(|(_, card)| card.customer.is_some() && card.customer != customer);
     if foreign { Err(ApiError::new(Code::CustomerMismatch).on("payment_method")) } else { Ok(()) }
+}
+
+/// The set-up of a checkout session, made unless it is there.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn of_checkout(context: &Context, session: &Session) -> ApiResult<SetupIntentId> {
+    let setup = Setup {
+        id: context.ids().one(),
+        status: Status::RequiresPaymentMethod,
+        usage: FutureUsage::OffSession,
+        customer: session.customer,
+        card: None,
+        description: session.data.description.clone(),
+        metadata: session.data.metadata.clone(),
+        automatic_payment_methods: false,
+        return_url: None,
+        three_d_secure: ThreeDSecure::default(),
+        last_error: None,
+        cancellation_reason: None,
+        question: None,
+        authentication: None,
+        resolve_at: None,
+        created_at: clock::now(),
+    };
+    Ok(insert(context, setup).await?.id)
 }
 
 /// Writes the set-up down, or meets the one that an earlier run of this request wrote.

@@ -56,7 +56,7 @@ pub async fn begin(
             // The first by the request, the one that the network asked for by its question.
             let id: AuthenticationId = match &setup.question {
                 Some(question) => RequestIds::new(&context.app.secrets.ids, *question.attempt.as_bytes()).one(),
-                None => context.ids().one(),
+                None => three_d_secure::next_id(context, conn).await?,
             };
             let preference = match setup.three_d_secure {
                 ThreeDSecure::Challenge => ChallengePreference::Challenge,
@@ -194,7 +194,7 @@ async fn ended(context: &Context, authentication: &Authentication, end: &Authent
         return Ok(setup);
     }
     let setup = if end.result.is_refusal() {
-        let code = Code::AuthenticationFailed;
+        let code = Code::SetupAuthenticationFailed;
         refuse(context, &mut tx, setup, code, None, at).await?
     } else {
         let setup = Setup { status: after(&setup, Event::Authenticated)?, ..setup };

@@ -13,10 +13,11 @@ use sqlx::PgConnection;
 use crate::app::App;
 use crate::domain::setup_intent::Status;
 use crate::edge::call::Context;
+use crate::edge::client_secret::WithClientSecret;
+use crate::endpoint::Routes;
 use crate::endpoint::list::{List, ListParams};
 use crate::endpoint::rights::Resource;
 use crate::endpoint::types::IdOf;
-use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
 use crate::render::payment_intent::NextAction;
 use crate::render::setup_intent::{SetupIntent, setup_intent};
@@ -29,7 +30,7 @@ pub fn routes() -> Routes {
     Routes::of(Resource::SetupIntents)
         .post("/v1/setup_intents", "Set a card up for later", create::run)
         .list("/v1/setup_intents", "List set-ups", list)
-        .get("/v1/setup_intents/{id}", "Retrieve a set-up", retrieve)
+        .get_by_client_secret("/v1/setup_intents/{id}", "Retrieve a set-up", retrieve)
         .post("/v1/setup_intents/{id}", "Update a set-up", update::run)
         .post("/v1/setup_intents/{id}/confirm", "Have the card checked, and keep it", confirm::run)
         .post("/v1/setup_intents/{id}/cancel", "Call a set-up off", update::cancel)
@@ -55,8 +56,10 @@ async fn list(context: Context, asked: ListSetups, list: ListParams) -> ApiResul
     Ok(List::new("/v1/setup_intents", Listed { items, has_more: found.has_more }))
 }
 
-async fn retrieve(context: Context, _: Nothing) -> ApiResult<SetupIntent> {
-    by_id(&context, context.raw_id()).await
+async fn retrieve(context: Context, asked: WithClientSecret) -> ApiResult<SetupIntent> {
+    asked.check(&context, "setup_intent")?;
+    let shown = by_id(&context, context.raw_id()).await?;
+    Ok(if context.is_publishable() { shown.for_the_shopper() } else { shown })
 }
 
 /// The set-up of this id, as the API shows it.

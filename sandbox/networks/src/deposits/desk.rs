@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use kura_iso8583::Reference;
 use kura_platform::{clock, random};
 use serde::Deserialize;
 use serde_json::json;
@@ -113,16 +114,17 @@ impl Desk {
         let mut ticks = tokio::time::interval(EXPIRE_EVERY);
         loop {
             ticks.tick().await;
-            while let Some(reference) = {
-                let next = self.keeper.read().next_expired(clock::now());
-                next
-            } {
+            while let Some(reference) = self.next_expired() {
                 let now = clock::now();
                 if self.keeper.decide(|kept| kept.decide_expiry(ReferenceText(reference), now)).await.is_err() {
                     return;
                 }
             }
         }
+    }
+
+    fn next_expired(&self) -> Option<Reference> {
+        self.keeper.read().next_expired(clock::now())
     }
 
     /// How the request stands, as the vault reads it.

@@ -61,7 +61,12 @@ impl World {
     }
 
     fn request(&mut self, asked: &Asked) -> Request {
-        let decided = self.deposits.decide_request(Network::Konbini, asked, secret(self.lines.len() as u32), NOW);
+        let decided = self.deposits.decide_request(
+            Network::Konbini,
+            asked,
+            secret(u32::try_from(self.lines.len()).unwrap()),
+            NOW,
+        );
         self.does(decided)
     }
 

@@ -18,6 +18,8 @@ use crate::text::Text;
 
 const MAX_URL_LEN: usize = 2048;
 const MAX_ID_LEN: usize = 64;
+/// Of a merchant's name as issuers show it.
+const MAX_NAME_LEN: usize = 40;
 
 type Answer = Result<Json<Found>, StatusCode>;
 
@@ -32,6 +34,7 @@ struct Asked {
     id: String,
     pan: Zeroizing<String>,
     merchant: Text<15>,
+    merchant_name: Option<String>,
     amount_minor: Option<u64>,
     currency: Option<Text<3>>,
     challenge: bool,
@@ -82,8 +85,9 @@ impl Asked {
         };
         (is_address && is_id).then_some(())?;
         let card = CardFacts::of(&self.pan)?;
-        let Self { id, merchant, challenge, return_url, .. } = self;
-        Some(Ask { id, card, merchant, money, challenge, return_url })
+        let Self { id, merchant, merchant_name, challenge, return_url, .. } = self;
+        let merchant_name = merchant_name.map(|name| name.chars().take(MAX_NAME_LEN).collect());
+        Some(Ask { id, card, merchant, merchant_name, money, challenge, return_url })
     }
 }
 

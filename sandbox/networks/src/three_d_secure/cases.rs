@@ -65,6 +65,8 @@ pub struct Ask {
     pub card: CardFacts,
     /// For whom.
     pub merchant: Text<15>,
+    /// As the shopper knows it.
+    pub merchant_name: Option<String>,
     /// Minor units and currency; nothing where the card is only saved.
     pub money: Option<(u64, Text<3>)>,
     /// Whether the merchant wants the shopper to be asked.
@@ -98,6 +100,8 @@ pub struct Begun {
     pub transaction_id: Text<36>,
     /// For whom.
     pub merchant: Text<15>,
+    /// As the shopper knows it.
+    pub merchant_name: Option<String>,
     /// The card's last four digits.
     pub last_four: Text<4>,
     /// Whose scheme.
@@ -264,6 +268,7 @@ impl Cases {
             id: ask.id.clone(),
             transaction_id: draws.transaction_id,
             merchant: ask.merchant,
+            merchant_name: ask.merchant_name.clone(),
             last_four: ask.card.last_four,
             mastercard: ask.card.mastercard,
             amount_minor: ask.money.map(|(amount_minor, _)| amount_minor),
@@ -367,6 +372,7 @@ mod tests {
             id: id.to_owned(),
             card: CardFacts::of(pan).unwrap(),
             merchant: Text::new("SHOP00000000001").unwrap(),
+            merchant_name: None,
             money: Some((1500, Text::new("jpy").unwrap())),
             challenge,
             return_url: "http://localhost/return".to_owned(),

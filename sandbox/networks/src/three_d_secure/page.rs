@@ -182,7 +182,7 @@ impl Page {
             ja,
             last_four: begun.last_four.to_string(),
             amount: begun.amount_minor.zip(begun.currency).map(|(amount, currency)| money(amount, currency)),
-            merchant: begun.merchant.to_string(),
+            merchant: begun.merchant_name.clone().unwrap_or_else(|| begun.merchant.to_string()),
             at: format!("{at} JST"),
             code: code.to_string(),
             tries_left,

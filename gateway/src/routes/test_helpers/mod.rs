@@ -1,0 +1,3 @@
+//! `/v1/test_helpers`: what only test mode has.
+
+pub mod test_clocks;

@@ -1,0 +1,337 @@
+//! Table `subscriptions`.
+
+use std::time::Duration;
+
+use kura_wire::ids::{CustomerId, InvoiceId, MerchantId, SubscriptionId, TestClockId};
+use serde_json::{Map, Value};
+use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
+use crate::domain::subscription::{Course, Status};
+
+/// A customer's subscription.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Whose.
+    pub customer: CustomerId,
+    /// The clock that it lives by.
+    pub test_clock: Option<TestClockId>,
+    /// Where it stands.
+    pub status: Status,
+    /// Three lower-case letters.
+    pub currency: String,
+    /// Periods are counted from here.
+    pub anchor_at: OffsetDateTime,
+    /// The period that it is in.
+    pub period_start_at: OffsetDateTime,
+    /// Its end.
+    pub period_end_at: OffsetDateTime,
+    /// When its trial began.
+    pub trial_start_at: Option<OffsetDateTime>,
+    /// When its trial ends, or ended.
+    pub trial_end_at: Option<OffsetDateTime>,
+    /// Whether it ends with its trial where there is no card.
+    pub cancels_without_card: bool,
+    /// The merchant was told that the trial will end.
+    pub trial_end_told: bool,
+    /// When it is to end.
+    pub cancel_at: Option<OffsetDateTime>,
+    /// It is to end with its period.
+    pub cancel_at_period_end: bool,
+    /// When it was called off.
+    pub canceled_at: Option<OffsetDateTime>,
+    /// When it ended.
+    pub ended_at: Option<OffsetDateTime>,
+    /// Why.
+    pub cancellation_reason: Option<String>,
+    /// In the customer's words.
+    pub cancellation_comment: Option<String>,
+    /// In a word.
+    pub cancellation_feedback: Option<String>,
+    /// The card that it is paid with; the customer's where there is none.
+    pub default_card: Option<[u8; 16]>,
+    /// The card of its first payment becomes that card.
+    pub saves_card: bool,
+    /// Its newest invoice.
+    pub latest_invoice: Option<InvoiceId>,
+    /// The merchant's words.
+    pub description: Option<String>,
+    /// The merchant's data.
+    pub metadata: Map<String, Value>,
+    /// When it was made, by its own time.
+    pub created_at: OffsetDateTime,
+}
+
+impl Subscription {
+    /// What decides when something happens to it.
+    pub fn course(&self) -> Course {
+        Course {
+            status: self.status,
+            created_at: self.created_at,
+            period_end_at: self.period_end_at,
+            trial_end_at: self.trial_end_at,
+            trial_end_told: self.trial_end_told,
+            cancel_at: if self.cancel_at_period_end { Some(self.period_end_at) } else { self.cancel_at },
+        }
+    }
+
+    fn due_at(&self) -> Option<OffsetDateTime> {
+        self.course().next().map(|(at, _)| at)
+    }
+}
+
+struct Row {
+    id: Uuid,
+    customer_id: Uuid,
+    test_clock_id: Option<Uuid>,
+    status: String,
+    currency: String,
+    anchor_at: OffsetDateTime,
+    period_start_at: OffsetDateTime,
+    period_end_at: OffsetDateTime,
+    trial_start_at: Option<OffsetDateTime>,
+    trial_end_at: Option<OffsetDateTime>,
+    trial_without_card: String,
+    trial_end_told: bool,
+    cancel_at: Option<OffsetDateTime>,
+    cancel_at_period_end: bool,
+    canceled_at: Option<OffsetDateTime>,
+    ended_at: Option<OffsetDateTime>,
+    cancellation_reason: Option<String>,
+    cancellation_comment: Option<String>,
+    cancellation_feedback: Option<String>,
+    default_card_record: Option<Uuid>,
+    saves_card: bool,
+    latest_invoice_id: Option<Uuid>,
+    description: Option<String>,
+    metadata: Value,
+    created_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Subscription {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: SubscriptionId::from_bytes(row.id.into_bytes()),
+            customer: CustomerId::from_bytes(row.customer_id.into_bytes()),
+            test_clock: row.test_clock_id.map(|id| TestClockId::from_bytes(id.into_bytes())),
+            status: Status::parse(&row.status).ok_or_else(|| sqlx::Error::Decode("status".into()))?,
+            currency: row.currency,
+            anchor_at: row.anchor_at,
+            period_start_at: row.period_start_at,
+            period_end_at: row.period_end_at,
+            trial_start_at: row.trial_start_at,
+            trial_end_at: row.trial_end_at,
+            cancels_without_card: row.trial_without_card == "cancel",
+            trial_end_told: row.trial_end_told,
+            cancel_at: row.cancel_at,
+            cancel_at_period_end: row.cancel_at_period_end,
+            canceled_at: row.canceled_at,
+            ended_at: row.ended_at,
+            cancellation_reason: row.cancellation_reason,
+            cancellation_comment: row.cancellation_comment,
+            cancellation_feedback: row.cancellation_feedback,
+            default_card: row.default_card_record.map(Uuid::into_bytes),
+            saves_card: row.saves_card,
+            latest_invoice: row.latest_invoice_id.map(|id| InvoiceId::from_bytes(id.into_bytes())),
+            description: row.description,
+            metadata: object(row.metadata),
+            created_at: row.created_at,
+        })
+    }
+}
+
+macro_rules! select {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $head + "SELECT id, customer_id, test_clock_id, status, currency, anchor_at, period_start_at, period_end_at,
+                trial_start_at, trial_end_at, trial_without_card, trial_end_told, cancel_at, cancel_at_period_end, canceled_at,
+                ended_at, cancellation_reason, cancellation_comment, cancellation_feedback, default_card_record, saves_card,
+                latest_invoice_id, description, metadata, created_at FROM subscriptions " $(+ $tail)+,
+            $($argument),*
+        )
+    };
+}
+
+const fn without_card(cancels: bool) -> &'static str {
+    if cancels { "cancel" } else { "create_invoice" }
+}
+
+/// Makes it, without what [`update`] writes afterwards; false when a first run of the same request did.
+pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, row: &Subscription) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "/* gateway subscriptions::insert */
+         INSERT INTO subscriptions (merchant_id, id, livemode, customer_id, test_clock_id, status, currency, anchor_at,
+             period_start_at, period_end_at, trial_without_card, metadata, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+        tenant.id(),
+        uuid(row.id.as_bytes()),
+        tenant.livemode,
+        uuid(row.customer.as_bytes()),
+        row.test_clock.map(|id| uuid(id.as_bytes())),
+        row.status.as_str(),
+        row.currency,
+        row.anchor_at,
+        row.period_start_at,
+        row.period_end_at,
+        without_card(row.cancels_without_card),
+        Value::Object(row.metadata.clone()),
+        row.created_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes all that can change, and when the next thing happens to it.
+pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, row: &Subscription) -> sqlx::Result<()> {
+    let due_at = row.due_at();
+    sqlx::query!(
+        "/* gateway subscriptions::update */
+         UPDATE subscriptions SET status = $4, anchor_at = $5, period_start_at = $6, period_end_at = $7, trial_start_at = $8,
+             trial_end_at = $9, trial_without_card = $10, trial_end_told = $11, cancel_at = $12, cancel_at_period_end = $13,
+             canceled_at = $14, ended_at = $15, cancellation_reason = $16, cancellation_comment = $17,
+             cancellation_feedback = $18, default_card_record = $19, saves_card = $20, latest_invoice_id = $21,
+             description = $22, metadata = $23, due_at = $24, look_at = $25, look_count = 0
+         WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(row.id.as_bytes()),
+        tenant.livemode,
+        row.status.as_str(),
+        row.anchor_at,
+        row.period_start_at,
+        row.period_end_at,
+        row.trial_start_at,
+        row.trial_end_at,
+        without_card(row.cancels_without_card),
+        row.trial_end_told,
+        row.cancel_at,
+        row.cancel_at_period_end,
+        row.canceled_at,
+        row.ended_at,
+        row.cancellation_reason,
+        row.cancellation_comment,
+        row.cancellation_feedback,
+        row.default_card.map(|record| uuid(&record)),
+        row.saves_card,
+        row.latest_invoice.map(|id| uuid(id.as_bytes())),
+        row.description,
+        Value::Object(row.metadata.clone()),
+        due_at,
+        due_at.filter(|_| row.test_clock.is_none()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Those of a customer that are not over.
+pub(crate) async fn living(conn: Conn<'_>, tenant: Tenant, customer: CustomerId) -> sqlx::Result<Vec<SubscriptionId>> {
+    let rows = sqlx::query_scalar!(
+        "/* gateway subscriptions::living */
+         SELECT id FROM subscriptions WHERE merchant_id = $1 AND livemode = $2 AND customer_id = $3
+           AND status NOT IN ('canceled', 'incomplete_expired')",
+        tenant.id(),
+        tenant.livemode,
+        uuid(customer.as_bytes()),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|id| SubscriptionId::from_bytes(id.into_bytes())).collect())
+}
+
+/// The merchant's row of this id.
+pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: SubscriptionId) -> sqlx::Result<Option<Subscription>> {
+    let row = select!(
+        "/* gateway subscriptions::find */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Subscription::try_from).transpose()
+}
+
+/// The same, locked until the transaction ends.
+pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: SubscriptionId) -> sqlx::Result<Option<Subscription>> {
+    let row = select!(
+        "/* gateway subscriptions::lock */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3 FOR UPDATE",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Subscription::try_from).transpose()
+}
+
+/// The merchant's subscriptions: of one customer, of one price, in one of these states.
+pub(crate) async fn list(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    customer: Option<CustomerId>,
+    price: Option<Uuid>,
+    clock: Option<TestClockId>,
+    states: Option<&[String]>,
+    page: &Page,
+) -> sqlx::Result<Listed<Subscription>> {
+    let rows = page_of!(
+        select,
+        "/* gateway subscriptions::list */ ",
+        "id",
+        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8)) AND ($9::uuid IS NULL OR test_clock_id = $9) AND ($10::text[] IS NULL OR status = ANY($10))",
+        conn,
+        tenant,
+        page,
+        customer.map(|id| uuid(id.as_bytes())),
+        price,
+        clock.map(|id| uuid(id.as_bytes())),
+        states,
+    );
+    let items = rows.into_iter().map(Subscription::try_from).collect::<Result<Vec<_>, _>>()?;
+    Ok(page.close(items))
+}
+
+/// Where this one stands in lists.
+pub fn cursor(row: &Subscription) -> Cursor {
+    (row.created_at, uuid(row.id.as_bytes()))
+}
+
+/// Claims subscriptions that are due to be looked at, each for one worker at a time, with pauses that double.
+pub async fn claim_due(
+    pool: &PgPool,
+    now: OffsetDateTime,
+    pause: Duration,
+    longest: Duration,
+    limit: i64,
+) -> sqlx::Result<Vec<(Tenant, SubscriptionId)>> {
+    let rows = sqlx::query!(
+        "/* gateway subscriptions::claim_due */
+         UPDATE subscriptions SET look_count = look_count + 1,
+             look_at = $1 + make_interval(secs => LEAST($2 * power(2, LEAST(look_count, 20)), $3))
+         WHERE (merchant_id, id) IN (
+             SELECT merchant_id, id FROM subscriptions WHERE look_at <= $1
+             ORDER BY look_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+         RETURNING merchant_id, id, livemode",
+        now,
+        pause.as_secs_f64(),
+        longest.as_secs_f64(),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    let claimed = rows.into_iter().map(|row| {
+        let tenant = Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode);
+        (tenant, SubscriptionId::from_bytes(row.id.into_bytes()))
+    });
+    Ok(claimed.collect())
+}

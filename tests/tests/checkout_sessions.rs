@@ -1,0 +1,215 @@
+//! Checkout sessions: made by the merchant, paid on our page by a shopper, over HTTP as the page's script does it, and in a browser.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use kura_platform::clock;
+use kura_shopper::{TypedCard, seal};
+use kura_tests::{Answer, Stack, block_on};
+use kura_wire::sealed_box::{SealingKey, Suite};
+use serde_json::{Value, json};
+
+fn sk(stack: &Stack) -> &str {
+    &stack.run().keys.sk_test
+}
+
+fn post(stack: &Stack, path: &str, form: &[(&str, &str)]) -> Value {
+    let answer = stack.post(path, sk(stack), form);
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    answer.json()
+}
+
+fn get(stack: &Stack, path: &str) -> Value {
+    let answer = stack.read(path, sk(stack));
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    answer.json()
+}
+
+fn id(object: &Value) -> &str {
+    object["id"].as_str().unwrap_or_else(|| panic!("{object}"))
+}
+
+const DONE: (&str, &str) = ("success_url", "https://shop.example/thanks?session={CHECKOUT_SESSION_ID}");
+const CARD: &str = "4242424242424242";
+const DECLINED: &str = "4000000000000002";
+
+fn payment(stack: &Stack, more: &[(&str, &str)]) -> Value {
+    let form = [
+        ("mode", "payment"),
+        DONE,
+        ("cancel_url", "https://shop.example/cart"),
+        ("line_items[0][price_data][currency]", "jpy"),
+        ("line_items[0][price_data][unit_amount]", "1200"),
+        ("line_items[0][price_data][product_data][name]", "茶碗"),
+        ("line_items[0][quantity]", "2"),
+    ];
+    post(stack, "/v1/checkout/sessions", &[&form[..], more].concat())
+}
+
+/// What the page's frame does: the card is sealed for the page's key and origin.
+fn token(stack: &Stack, page: &str, number: &str) -> String {
+    let key = page.split("data-key=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a key on the page");
+    assert!(key.starts_with("pk_test_"));
+    let gateway = &stack.run().gateway;
+    let keys = stack.get(&format!("{gateway}/checkout/sealing_keys"));
+    let keys = serde_json::from_str(&keys.text).unwrap();
+    let sealing: SealingKey = kura_shopper::checked_key(&keys, &stack.run().vault_identity, Suite::X25519).unwrap();
+    let sealed = seal(&sealing, &TypedCard::new(number, "123"), key, gateway, clock::now_ms()).unwrap();
+    let made = stack.post_json("/v1/tokens", key, &json!({ "card": { "sealed_box": sealed } }));
+    assert_eq!(made.status, 200, "{}", made.text);
+    id(&made.json()).to_owned()
+}
+
+fn send(url: &str, origin: &str, body: &Value) -> Answer {
+    let request = Stack::http().post(url).header("origin", origin).header("content-language", "ja").json(body);
+    block_on(async {
+        let answer = request.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Answer { status, headers, text: answer.text().await.unwrap() }
+    })
+}
+
+/// The shopper opens the page, types a card and sends the form.
+fn shop(stack: &Stack, session: &Value, number: &str) -> Value {
+    let url = session["url"].as_str().unwrap();
+    let page = stack.get(url);
+    assert_eq!(page.status, 200);
+    let body = json!({ "token": token(stack, &page.text, number), "email": "taro@example.jp" });
+    send(url, &stack.run().gateway, &body).json()
+}
+
+fn events_about(stack: &Stack, session: &Value) -> Vec<String> {
+    let all = get(stack, "/v1/events?limit=100");
+    let about = |event: &&Value| event["data"]["object"]["id"] == session["id"];
+    let kinds = all["data"].as_array().unwrap().iter().filter(about);
+    kinds.map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A payment: nothing is made before the form is sent; a declined card leaves the page open for another; it is paid once.
+#[test]
+fn a_shopper_pays_on_the_page() {
+    let stack = Stack::shared();
+    let made = payment(stack, &[("metadata[order]", "7"), ("payment_intent_data[metadata][order]", "7")]);
+    assert_eq!((&made["status"], &made["payment_status"]), (&json!("open"), &json!("unpaid")));
+    assert_eq!((&made["amount_total"], &made["payment_intent"]), (&json!(2400), &Value::Null));
+    let path = format!("/v1/checkout/sessions/{}", id(&made));
+    let lines = get(stack, &format!("{path}/line_items"));
+    assert_eq!((&lines["data"][0]["description"], &lines["data"][0]["amount_total"]), (&json!("茶碗"), &json!(2400)));
+
+    let refused = shop(stack, &made, DECLINED);
+    assert_eq!(refused["error"]["code"], "card_declined");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("別のカード"));
+    assert_eq!(get(stack, &path)["status"], "open");
+    let done = shop(stack, &made, CARD);
+    assert_eq!(done["redirect"], format!("https://shop.example/thanks?session={}", id(&made)));
+    let paid = get(stack, &format!("{path}?expand[]=payment_intent"));
+    assert_eq!((&paid["status"], &paid["payment_status"]), (&json!("complete"), &json!("paid")));
+    assert_eq!((&paid["url"], &paid["customer_details"]["email"]), (&Value::Null, &json!("t***@e***.jp")));
+    let intent = &paid["payment_intent"];
+    assert_eq!((&intent["status"], &intent["amount_received"]), (&json!("succeeded"), &json!(2400)));
+    assert_eq!((&intent["metadata"]["order"], &intent["receipt_email"]), (&json!("7"), &json!("t***@e***.jp")));
+    let again = send(made["url"].as_str().unwrap(), &stack.run().gateway, &json!({ "token": "tok_visa" }));
+    assert_eq!(again.json()["error"]["code"], "checkout_session_unexpected_state");
+    let charges = get(stack, &format!("/v1/charges?payment_intent={}", id(intent)));
+    assert_eq!(charges["data"].as_array().unwrap().iter().filter(|charge| charge["paid"] == true).count(), 1);
+    assert_eq!(events_about(stack, &made), ["checkout.session.completed"]);
+}
+
+/// A card is kept, a subscription begun, with or without a trial.
+#[test]
+fn a_shopper_keeps_a_card_and_subscribes() {
+    let stack = Stack::shared();
+    let customer = post(stack, "/v1/customers", &[]);
+    let setup = post(stack, "/v1/checkout/sessions", &[("mode", "setup"), DONE, ("customer", id(&customer))]);
+    assert_eq!((&setup["amount_total"], &setup["payment_status"]), (&Value::Null, &json!("no_payment_required")));
+    // Its issuer has not said yet whether the card is good: the shopper waits on the page.
+    let sent = shop(stack, &setup, CARD);
+    assert!(sent["redirect"].is_string(), "{sent}");
+    let kept = get(stack, &format!("/v1/checkout/sessions/{}?expand[]=setup_intent", id(&setup)));
+    assert_eq!(kept["setup_intent"]["customer"], customer["id"]);
+    let done = kept["setup_intent"]["status"] == "succeeded";
+    assert_eq!(kept["status"], if done { "complete" } else { "open" });
+
+    let form = [
+        ("currency", "jpy"),
+        ("unit_amount", "900"),
+        ("product_data[name]", "月刊蔵"),
+        ("recurring[interval]", "month"),
+    ];
+    let price = post(stack, "/v1/prices", &form);
+    let form = [("mode", "subscription"), DONE, ("line_items[0][price]", id(&price))];
+    let made = post(stack, "/v1/checkout/sessions", &form);
+    assert_eq!(shop(stack, &made, DECLINED)["error"]["code"], "card_declined");
+    assert!(shop(stack, &made, CARD)["redirect"].as_str().unwrap().contains("thanks"));
+    let path = format!("/v1/checkout/sessions/{}?expand[]=subscription&expand[]=invoice&expand[]=customer", id(&made));
+    let begun = get(stack, &path);
+    assert_eq!((&begun["status"], &begun["subscription"]["status"]), (&json!("complete"), &json!("active")));
+    assert_eq!((&begun["invoice"]["status"], &begun["invoice"]["amount_paid"]), (&json!("paid"), &json!(900)));
+    assert_eq!(begun["customer"]["email"].as_str().unwrap().chars().next(), Some('t'));
+    assert!(begun["subscription"]["default_payment_method"].as_str().unwrap().starts_with("pm_"));
+
+    let trial = post(
+        stack,
+        "/v1/checkout/sessions",
+        &[&form[..], &[("subscription_data[trial_period_days]", "7"), ("customer", id(&customer))]].concat(),
+    );
+    assert_eq!(trial["amount_total"], 0);
+    let sent = shop(stack, &trial, CARD);
+    assert!(sent["redirect"].as_str().is_some_and(|url| url.contains("thanks")), "{sent}");
+    let begun = get(stack, &format!("/v1/checkout/sessions/{}?expand[]=subscription", id(&trial)));
+    assert_eq!((&begun["status"], &begun["subscription"]["status"]), (&json!("complete"), &json!("trialing")));
+    assert!(begun["subscription"]["default_payment_method"].as_str().unwrap().starts_with("pm_"));
+}
+
+/// A session ends; then nobody pays on it. Other pages can't send its form; a raw card is refused; it is its merchant's alone.
+#[test]
+fn sessions_end_and_are_guarded() {
+    let stack = Stack::shared();
+    let made = payment(stack, &[]);
+    let url = made["url"].as_str().unwrap();
+    let page = stack.get(url);
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    for part in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'none'", "trusted-types 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe") && page.headers["cache-control"] == "no-store");
+    assert!(!page.text.contains("<script>") && !page.text.contains("style="));
+    let foreign = send(url, "https://evil.example", &json!({ "token": "tok_visa" }));
+    assert_eq!(foreign.json()["error"]["code"], "origin_not_allowed");
+    let gateway = &stack.run().gateway;
+    let raw = send(url, gateway, &json!({ "token": "tok_visa", "email": "4539578763621486" }));
+    assert_eq!(raw.json()["error"]["code"], "raw_card_data_refused");
+    let path = format!("/v1/checkout/sessions/{}", id(&made));
+    assert_eq!(stack.read(&path, &stack.run().keys.other_sk_test).status, 404);
+
+    let ended = post(stack, &format!("{path}/expire"), &[]);
+    assert_eq!((&ended["status"], &ended["url"]), (&json!("expired"), &Value::Null));
+    let late = send(url, gateway, &json!({ "token": "tok_visa" }));
+    assert_eq!(late.json()["error"]["code"], "checkout_session_unexpected_state");
+    assert_eq!(stack.post(&format!("{path}/expire"), sk(stack), &[]).status, 400);
+    assert!(!stack.get(url).text.contains("data-key"));
+    assert_eq!(events_about(stack, &made), ["checkout.session.expired"]);
+
+    // One that nobody ends ends by itself, and its unpaid payment with it.
+    let forgotten = payment(stack, &[("metadata[forgotten]", "yes")]);
+    shop(stack, &forgotten, DECLINED);
+    let late = "UPDATE checkout_sessions SET expires_at = now(), look_at = now() WHERE metadata ? 'forgotten'";
+    stack.sql("gateway", late);
+    let path = format!("/v1/checkout/sessions/{}?expand[]=payment_intent", id(&forgotten));
+    let began = std::time::Instant::now();
+    while get(stack, &path)["payment_intent"]["status"] != "canceled" {
+        assert!(began.elapsed().as_secs() < 20, "{}", get(stack, &path));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(get(stack, &path)["status"], "expired");
+
+    for (name, value, status) in [
+        ("success_url", "javascript:alert(1)", 400),
+        ("expires_at", "1", 400),
+        ("subscription_data[trial_period_days]", "3", 400),
+        ("allow_promotion_codes", "true", 400),
+    ] {
+        let form = [("mode", "payment"), ("line_items[0][price_data][currency]", "jpy"), (name, value)];
+        let more = if name == "success_url" { None } else { Some(DONE) };
+        let form: Vec<_> = form.into_iter().chain(more).collect();
+        assert_eq!(stack.post("/v1/checkout/sessions", sk(stack), &form).status, status, "{name}");
+    }
+}
