@@ -3,7 +3,8 @@
 
 use kura_platform::clock;
 use kura_shopper::{TypedCard, seal};
-use kura_tests::{Answer, Stack, block_on};
+use kura_tests::search::tool;
+use kura_tests::{Answer, Stack, block_on, workspace};
 use kura_wire::sealed_box::{SealingKey, Suite};
 use serde_json::{Value, json};
 
@@ -212,4 +213,17 @@ fn sessions_end_and_are_guarded() {
         let form: Vec<_> = form.into_iter().chain(more).collect();
         assert_eq!(stack.post("/v1/checkout/sessions", sk(stack), &form).status, status, "{name}");
     }
+}
+
+/// A shopper pays on the page in a real browser, at phone and desktop width, in Japanese and English; a decline is told.
+#[test]
+fn a_shopper_pays_on_the_page_in_a_browser() {
+    let stack = Stack::shared();
+    let mut node = std::process::Command::new(tool("KURA_NODE", "node"));
+    node.arg(workspace().join("tests/browser/pay.mjs"))
+        .env("KURA_RUN_JSON", stack.state().join("run.json"))
+        .env("KURA_PICTURES", workspace().join("target/kura-pictures"));
+    let output = node.output().expect("node; `cargo kura test` installs what it needs");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
 }

@@ -41,6 +41,11 @@ pub async fn pay_css() -> Response {
     file(STYLE, PAY_CSS)
 }
 
+/// `GET /checkout/assets/icon.svg`.
+pub async fn icon() -> Response {
+    file("image/svg+xml", include_str!("../../../assets/icon.svg"))
+}
+
 fn file(content_type: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),

@@ -18,6 +18,7 @@ pub fn router() -> Router<App> {
         .route("/checkout/assets/card.css", get(assets::card_css))
         .route("/checkout/assets/pay.js", get(assets::pay_js))
         .route("/checkout/assets/pay.css", get(assets::pay_css))
+        .route("/checkout/assets/icon.svg", get(assets::icon))
         .route(&format!("{}/{{id}}", sessions::PATH), get(sessions::page::run).post(sessions::pay::run))
         .route(&format!("{}/{{id}}/return", sessions::PATH), get(sessions::page::come_back))
         .route("/checkout/card", get(card::run))
