@@ -10,11 +10,12 @@
 use std::time::Duration;
 
 use kura_platform::clock;
-use kura_wire::deposit::{DepositState, FindDeposit, RequestDeposit, WithdrawDeposit};
+use kura_wire::card::{CvcCheck, DeclineCode};
+use kura_wire::deposit::{DepositState, FindDeposit, GiveBack, GivenBack, RequestDeposit, WithdrawDeposit};
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::notice::{Notice, NoticeKind};
 use kura_wire::payer::PayerMethod;
-use kura_wire::vault::Context as VaultContext;
+use kura_wire::vault::{Context as VaultContext, Outcome};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -27,7 +28,7 @@ use crate::events::{self, Cause, Happened, Kind as Told};
 use crate::money_path::{self, entry};
 use crate::render;
 use crate::routes::payment_intents::render_in;
-use crate::store::attempts::{self, Attempt, State as AttemptState};
+use crate::store::attempts::{self, Attempt, Kind as AttemptKind, State as AttemptState};
 use crate::store::charges::{self, Charge};
 use crate::store::deposits::{self, Deposit, State};
 use crate::store::methods::{self, Method};
@@ -377,6 +378,38 @@ impl Settling<'_> {
             metadata: intent.metadata.clone(),
             created_at: self.at,
         }
+    }
+}
+
+/// The question that gives a deposit back, and that is safe to ask again: the network is asked once for one attempt. `None` for
+/// attempts of other kinds.
+///
+/// # Errors
+/// 500 for rows that can't be.
+pub fn again(attempt: &Attempt, context: &VaultContext) -> ApiResult<Option<GiveBack>> {
+    if attempt.kind != AttemptKind::Refund || attempt.method.payer().is_none() {
+        return Ok(None);
+    }
+    Ok(Some(GiveBack {
+        context: context.clone(),
+        attempt: attempt.id,
+        network_reference: attempt.network_reference.clone(),
+        original: attempt.original.ok_or_else(|| ApiError::internal("a refund without its deposit"))?,
+        money: money_of(attempt)?,
+    }))
+}
+
+/// How giving a deposit back went, in the words of a refund.
+pub const fn given_back(given: GivenBack) -> Outcome {
+    match given {
+        GivenBack::Accepted => Outcome::Approved { approval_code: String::new(), cvc_check: CvcCheck::Unavailable },
+        GivenBack::Refused => Outcome::Declined {
+            decline_code: DeclineCode::GenericDecline,
+            response_code: String::new(),
+            cvc_check: CvcCheck::Unavailable,
+        },
+        GivenBack::NotMade => Outcome::Reversed,
+        GivenBack::Unknown => Outcome::Unknown,
     }
 }
 

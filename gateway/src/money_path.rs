@@ -10,7 +10,6 @@
 
 use kura_platform::clock;
 use kura_wire::card::{CvcCheck, DeclineCode};
-use kura_wire::deposit::{GiveBack, GivenBack};
 use kura_wire::ids::TokenUse;
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::three_d_secure::AuthenticationEnd;
@@ -20,6 +19,7 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::codes::Code;
+use crate::deposits;
 use crate::domain::books::{Movement, Network};
 use crate::domain::payment_intent::{End, Event, InFlight, Progress};
 use crate::error::{ApiError, ApiResult};
@@ -224,45 +224,12 @@ async fn ask(
         (Kind::Authorize, None) => return Err(ApiError::internal("an authorization without a token")),
         (Kind::Capture, _) => app.vault.capture(&follow_up(context, network_reference)?).await,
         (Kind::Void, _) => app.vault.void(&follow_up(context, network_reference)?).await,
-        (Kind::Refund, _) => match again(attempt, &context)? {
-            Some(ask) => app.vault.give_back(&ask).await.map(given_back),
+        (Kind::Refund, _) => match deposits::again(attempt, &context)? {
+            Some(ask) => app.vault.give_back(&ask).await.map(deposits::given_back),
             None => app.vault.refund(&follow_up(context, network_reference)?).await,
         },
         (Kind::Deposit, _) => return Err(ApiError::internal("a deposit goes its own way")),
     })
-}
-
-/// The question that gives a deposit back, and that is safe to ask again: the network is asked once for one attempt. `None` for
-/// attempts of other kinds.
-///
-/// # Errors
-/// 500 for rows that can't be.
-pub fn again(attempt: &Attempt, context: &Context) -> ApiResult<Option<GiveBack>> {
-    if attempt.kind != Kind::Refund || attempt.method.payer().is_none() {
-        return Ok(None);
-    }
-    let currency = parse_currency(&attempt.currency).map_err(ApiError::internal)?;
-    Ok(Some(GiveBack {
-        context: context.clone(),
-        attempt: attempt.id,
-        network_reference: attempt.network_reference.clone(),
-        original: attempt.original.ok_or_else(|| ApiError::internal("a refund without its deposit"))?,
-        money: Money::new(attempt.amount_minor, currency).map_err(ApiError::internal)?,
-    }))
-}
-
-/// How giving a deposit back went, in the words of a refund.
-pub const fn given_back(given: GivenBack) -> Outcome {
-    match given {
-        GivenBack::Accepted => Outcome::Approved { approval_code: String::new(), cvc_check: CvcCheck::Unavailable },
-        GivenBack::Refused => Outcome::Declined {
-            decline_code: DeclineCode::GenericDecline,
-            response_code: String::new(),
-            cvc_check: CvcCheck::Unavailable,
-        },
-        GivenBack::NotMade => Outcome::Reversed,
-        GivenBack::Unknown => Outcome::Unknown,
-    }
 }
 
 /// Writes down how an attempt ended, and all that follows. Settling twice changes nothing.

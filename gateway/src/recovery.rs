@@ -17,7 +17,7 @@ use crate::edge::call::Context;
 use crate::edge::idempotency::KEPT_FOR;
 use crate::error::ApiResult;
 use crate::events::{self, Cause};
-use crate::money_path::{self, Ending, given_back, settle, tell_processing};
+use crate::money_path::{Ending, settle, tell_processing};
 use crate::routes::setup_intents::flow;
 use crate::signals;
 use crate::store::attempts::{self, Claimed, Kind, State};
@@ -93,8 +93,8 @@ async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
     tell_processing(app, &cause, &attempt).await?;
     // An authorization went to the card's node, if that was there; it knows best what it has under way.
     let node = card.as_ref().filter(|_| attempt.kind == Kind::Authorize).map(|card| card.node);
-    let answer = match money_path::again(&attempt, &context)? {
-        Some(ask) => app.vault.give_back(&ask).await.map(given_back),
+    let answer = match deposits::again(&attempt, &context)? {
+        Some(ask) => app.vault.give_back(&ask).await.map(deposits::given_back),
         None => app.vault.resolve(&Resolve { context, attempt: attempt.id }, node).await,
     };
     let ending = match answer {
