@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
         let body = operation.get("requestBody").map_or(&Value::Null, schema_of);
         self.properties(&mut parameters, "", body, 0);
         // What must be there stands first.
-        parameters.sort_by_key(|parameter| !(parameter.required && !parameter.name.contains('[')));
+        parameters.sort_by_key(|parameter| !parameter.required || parameter.name.contains('['));
         let responses = operation.get("responses").unwrap_or(&Value::Null);
         let errors =
             entries(operation, "responses").map(|(status, response)| (status.clone(), names(response, "x-kura-codes")));
