@@ -103,7 +103,7 @@ pub async fn ask(
     money: Option<Money>,
 ) -> Result<wire::Authentication, VaultFailure> {
     let name = match context.db().await {
-        Ok(mut db) => merchants::find_name(&mut *db, context.tenant()).await.ok(),
+        Ok(mut db) => merchants::find_name(&mut db, context.tenant()).await.ok(),
         Err(_) => None,
     };
     let ask = wire::Authenticate {
