@@ -76,8 +76,9 @@ impl<'a> Asked<'a> {
         block_on(async {
             let response = request.send().await.unwrap();
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let is_stream = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
             // A stream has no end.
-            let text = if self.path.ends_with("/stream") { String::new() } else { response.text().await.unwrap() };
+            let text = if is_stream { String::new() } else { response.text().await.unwrap() };
             Answer { status, headers, text }
         })
     }

@@ -91,14 +91,13 @@ fn told(stack: &Stack, payment: &Value) -> Vec<String> {
 }
 
 fn booked(stack: &Stack, payment: &Value) -> String {
-    let uuid = stack.sql(
+    stack.sql(
         "gateway",
         &format!("SELECT string_agg(t.kind || ' ' || t.debit_account || '>' || t.credit_account || ' ' || t.amount_minor, ', ' ORDER BY t.created_at)
                   FROM transfers t JOIN attempts a ON a.merchant_id = t.merchant_id AND a.id = t.attempt_id
                   WHERE a.payment_intent_id = (SELECT payment_intent_id FROM attempts WHERE network_reference = '{}')",
                  reference(stack, payment)),
-    );
-    uuid
+    )
 }
 
 /// At a convenience store: numbers for each chain, a voucher, the money in the books once, and part of it back.

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use kura_platform::random;
 use kura_tests::{Answer, Options, Stack};
-use kura_wire::ids::{ChargeId, PaymentIntentId};
+use kura_wire::ids::PaymentIntentId;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use serde_json::Value;
 use uuid::Uuid;
 
 const SERVERS: usize = 8;
