@@ -166,15 +166,11 @@ pub async fn tell(
     at: OffsetDateTime,
     happened: impl IntoIterator<Item = Happened>,
 ) -> ApiResult<()> {
-    let happened: Vec<Happened> = happened.into_iter().collect();
-    // Of one moment, they are listed by their ids.
-    let mut ids: Vec<[u8; 16]> = happened.iter().map(|_| kura_platform::random::time_ordered()).collect();
-    ids.sort_unstable();
     let events: Vec<store::Event> = happened
         .into_iter()
-        .zip(ids)
-        .map(|(what, id)| store::Event {
-            id: EventId::from_bytes(id),
+        .map(|what| store::Event {
+            // Of one moment, they are listed by their ids.
+            id: EventId::from_bytes(kura_platform::random::time_ordered()),
             kind: what.kind.as_str().to_owned(),
             object: what.object,
             previous: what.previous,
