@@ -151,7 +151,10 @@ fn gather(value: &Value, ids: &mut Vec<String>) {
 
 /// An id's kind and bytes, where it could be one of an object.
 fn known(text: &str) -> Option<(&'static str, [u8; 16])> {
-    use kura_wire::ids::{ChargeId, CustomerId, DisputeId, EventId, PaymentIntentId, RefundId, SetupIntentId};
+    use kura_wire::ids::{
+        ChargeId, CheckoutSessionId, CustomerId, DisputeId, EventId, InvoiceId, PaymentIntentId, PriceId, ProductId,
+        RefundId, SetupIntentId, SubscriptionId, SubscriptionItemId, TestClockId, WebhookEndpointId,
+    };
     if text.len() < BODY_LEN || text.len() > BODY_LEN + 8 {
         return None;
     }
@@ -168,7 +171,23 @@ fn known(text: &str) -> Option<(&'static str, [u8; 16])> {
             }
         )*};
     }
-    one_of!(CustomerId, PaymentIntentId, SetupIntentId, ChargeId, RefundId, EventId, DisputeId);
+    one_of!(
+        CustomerId,
+        PaymentIntentId,
+        SetupIntentId,
+        ChargeId,
+        RefundId,
+        EventId,
+        DisputeId,
+        ProductId,
+        PriceId,
+        SubscriptionId,
+        SubscriptionItemId,
+        InvoiceId,
+        CheckoutSessionId,
+        TestClockId,
+        WebhookEndpointId
+    );
     None
 }
 

@@ -365,17 +365,28 @@ fn probes_of_foreign_objects_are_seen() {
     let paid = ok(&Asked::post("/v1/payment_intents", other, &form).send());
     let of = |name: &str| paid[name].as_str().unwrap().to_owned();
     let event = ok(&Asked::get("/v1/events?limit=1", other).send())["data"][0]["id"].as_str().unwrap().to_owned();
-    let asks: [(&str, String, &str); 8] = [
-        ("/v1/customers/ID", customer.clone(), "customer"),
-        ("/v1/payment_intents/ID", of("id"), ""),
-        ("/v1/charges/ID", of("latest_charge"), ""),
-        ("/v1/payment_methods/ID", of("payment_method"), ""),
-        ("/v1/events/ID", event, ""),
-        ("/v1/payment_intents?customer=ID", customer.clone(), ""),
-        ("POST /v1/refunds charge", of("latest_charge"), ""),
-        ("POST /v1/payment_intents customer", customer, ""),
+    let made = |path: &str, form: &[(&str, &str)]| {
+        ok(&Asked::post(path, other, form).send())["id"].as_str().unwrap().to_owned()
+    };
+    let product = made("/v1/products", &[("name", "x")]);
+    let price =
+        [("product", product.as_str()), ("currency", "jpy"), ("unit_amount", "100"), ("recurring[interval]", "month")];
+    let price = made("/v1/prices", &price);
+    let clock = made("/v1/test_helpers/test_clocks", &[("frozen_time", "1800000000")]);
+    let asks: [(&str, String); 11] = [
+        ("/v1/customers/ID", customer.clone()),
+        ("/v1/payment_intents/ID", of("id")),
+        ("/v1/charges/ID", of("latest_charge")),
+        ("/v1/payment_methods/ID", of("payment_method")),
+        ("/v1/events/ID", event),
+        ("/v1/products/ID", product),
+        ("/v1/prices/ID", price),
+        ("/v1/test_helpers/test_clocks/ID", clock),
+        ("/v1/payment_intents?customer=ID", customer.clone()),
+        ("POST /v1/refunds charge", of("latest_charge")),
+        ("POST /v1/payment_intents customer", customer),
     ];
-    for (ask, foreign, _) in asks {
+    for (ask, foreign) in asks {
         let key = make("secret", json!({}));
         let nonsense = nonsense_like(&foreign);
         let answer = |id: &str| {

@@ -112,80 +112,46 @@ pub(crate) async fn forget_older(pool: &PgPool, than: OffsetDateTime) -> sqlx::R
     Ok(done.execute(pool).await?.rows_affected())
 }
 
-macro_rules! owner {
-    ($head:literal, $tail:literal, $pool:expr, $id:expr) => {
-        sqlx::query_scalar!(
-            $head + "SELECT merchants.id FROM merchants WHERE EXISTS (SELECT FROM " + $tail + " = $1) LIMIT 1",
-            $id
-        )
-        .fetch_optional($pool)
-        .await
+/// For each prefix of ids its table, with a statement of its own.
+macro_rules! owners {
+    ($head:literal, $pool:expr, $prefix:expr, $id:expr, $($word:literal => $table:literal),* $(,)?) => {
+        match $prefix {
+            $($word => {
+                sqlx::query_scalar!(
+                    $head + "SELECT merchants.id FROM merchants WHERE EXISTS (SELECT FROM " + $table + " = $1) LIMIT 1",
+                    $id
+                )
+                .fetch_optional($pool)
+                .await
+            })*
+            _ => return Ok(None),
+        }
     };
 }
 
-/// Which table an id's prefix leads to, with its statement.
+/// Whose an object is, whose id has this prefix; `None` for nobody's.
 pub(crate) async fn find_owner(pool: &PgPool, prefix: &str, id: [u8; 16]) -> sqlx::Result<Option<MerchantId>> {
     let id = Uuid::from_bytes(id);
-    let owner = match prefix {
-        "cus" => owner!(
-            "/* gateway signals::find_owner */ ",
-            "customers AS o WHERE o.merchant_id = merchants.id AND o.id",
-            pool,
-            id
-        ),
-        "pi" => {
-            owner!(
-                "/* gateway signals::find_owner */ ",
-                "payment_intents AS o WHERE o.merchant_id = merchants.id AND o.id",
-                pool,
-                id
-            )
-        }
-        "seti" => {
-            owner!(
-                "/* gateway signals::find_owner */ ",
-                "setup_intents AS o WHERE o.merchant_id = merchants.id AND o.id",
-                pool,
-                id
-            )
-        }
-        "ch" => owner!(
-            "/* gateway signals::find_owner */ ",
-            "charges AS o WHERE o.merchant_id = merchants.id AND o.id",
-            pool,
-            id
-        ),
-        "re" => owner!(
-            "/* gateway signals::find_owner */ ",
-            "refunds AS o WHERE o.merchant_id = merchants.id AND o.id",
-            pool,
-            id
-        ),
-        "evt" => owner!(
-            "/* gateway signals::find_owner */ ",
-            "events AS o WHERE o.merchant_id = merchants.id AND o.id",
-            pool,
-            id
-        ),
-        "dp" => owner!(
-            "/* gateway signals::find_owner */ ",
-            "disputes AS o WHERE o.merchant_id = merchants.id AND o.id",
-            pool,
-            id
-        ),
-        "card" => owner!(
-            "/* gateway signals::find_owner */ ",
-            "cards AS o WHERE o.merchant_id = merchants.id AND o.record",
-            pool,
-            id
-        ),
-        "payer" => owner!(
-            "/* gateway signals::find_owner */ ",
-            "payers AS o WHERE o.merchant_id = merchants.id AND o.id",
-            pool,
-            id
-        ),
-        _ => return Ok(None),
-    }?;
+    let owner = owners!(
+        "/* gateway signals::find_owner */ ",
+        pool, prefix, id,
+        "cus" => "customers AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "pi" => "payment_intents AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "seti" => "setup_intents AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "ch" => "charges AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "re" => "refunds AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "evt" => "events AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "dp" => "disputes AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "card" => "cards AS o WHERE o.merchant_id = merchants.id AND o.record",
+        "payer" => "payers AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "prod" => "products AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "price" => "prices AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "sub" => "subscriptions AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "si" => "subscription_items AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "in" => "invoices AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "cs" => "checkout_sessions AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "clock" => "test_clocks AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "we" => "webhook_endpoints AS o WHERE o.merchant_id = merchants.id AND o.id",
+    )?;
     Ok(owner.map(|id| MerchantId::from_bytes(id.into_bytes())))
 }
