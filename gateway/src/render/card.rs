@@ -277,7 +277,7 @@ fn details(card: &Card) -> Details {
         iin: card.bin.clone(),
         last4: card.last_four.clone(),
         networks: Networks { available: vec![card.brand.clone()], preferred: None },
-        three_d_secure_usage: ThreeDSecureUsage { supported: false },
+        three_d_secure_usage: ThreeDSecureUsage { supported: true },
         unused: UnusedDetails::default(),
     }
 }
