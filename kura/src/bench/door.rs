@@ -70,8 +70,11 @@ async fn open(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> R
 
 impl Connection {
     /// Reads a path.
-    pub(super) async fn get(&mut self, path: &str) -> Result<Bytes> {
-        let request = Request::get(path).header(header::HOST, &self.host);
+    pub(super) async fn get(&mut self, path: &str, authorization: Option<&str>) -> Result<Bytes> {
+        let mut request = Request::get(path).header(header::HOST, &self.host);
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
         self.send(request.body(Full::default())?).await
     }
 

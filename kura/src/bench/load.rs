@@ -21,6 +21,7 @@ use super::target::Target;
 const WARM_UP: Duration = Duration::from_secs(1);
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
+const INTENTS: &str = "/v1/payment_intents";
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(super) enum Path {
     GatewayTokenize,
     /// `POST /v1/payment_intents/{id}/confirm` at the gateway, through vault and network.
     Confirm,
+    /// A whole payment: `POST /v1/payment_intents` with `confirm`, of a customer's saved card.
+    Pay,
 }
 
 impl Path {
@@ -39,6 +42,7 @@ impl Path {
             Self::VaultTokenize => "vault_tokenize",
             Self::GatewayTokenize => "gateway_tokenize",
             Self::Confirm => "confirm",
+            Self::Pay => "create + confirm",
         }
     }
 }
@@ -74,7 +78,7 @@ pub(super) async fn prepare(target: &Target, path: Path, duration: Duration) -> 
     let run = &target.run;
     let vault = Door::to_vault(target)?;
     let gateway = Door::to_gateway(run)?;
-    let keys: SignedKeySet = serde_json::from_slice(&vault.knock().await?.get(wire::PATH_SEALING_KEYS).await?)?;
+    let keys: SignedKeySet = serde_json::from_slice(&vault.knock().await?.get(wire::PATH_SEALING_KEYS, None).await?)?;
     let sealed = || seal_cards(&keys, &run.keys.pk_test, &run.fronts);
     Ok(Arc::new(match path {
         Path::VaultTokenize => {
@@ -97,6 +101,11 @@ pub(super) async fn prepare(target: &Target, path: Path, duration: Duration) -> 
             let authorization = bearer(&run.keys.sk_test);
             let made = make_intents(&gateway, &authorization, duration * 2).await?;
             Prepared { door: gateway, authorization: Some(authorization), supply: Supply::Paths(Mutex::new(made)) }
+        }
+        Path::Pay => {
+            let authorization = bearer(&run.keys.sk_test);
+            let supply = Supply::Bodies(INTENTS, payments(&gateway, &authorization).await?);
+            Prepared { door: gateway, authorization: Some(authorization), supply }
         }
     }))
 }
@@ -155,19 +164,37 @@ impl Prepared {
     }
 }
 
+/// A payment for each connection, of a customer of its own.
+async fn payments(gateway: &Door, authorization: &str) -> Result<Vec<Bytes>> {
+    let mut connection = gateway.knock().await?;
+    let mut bodies = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        let body = Bytes::from_static(b"payment_method=pm_card_visa");
+        let answer = connection.post("/v1/customers", body, FORM, Some(authorization)).await?;
+        let customer: Value = serde_json::from_slice(&answer)?;
+        let customer = customer.get("id").and_then(Value::as_str).context("a customer has an id")?.to_owned();
+        let answer = connection.get(&format!("/v1/customers/{customer}/payment_methods"), Some(authorization)).await?;
+        let methods: Value = serde_json::from_slice(&answer)?;
+        let method = methods.pointer("/data/0/id").and_then(Value::as_str).context("a customer has a card")?;
+        let payment = json!({ "amount": 1000, "currency": "jpy", "customer": customer, "payment_method": method,
+            "confirm": true });
+        bodies.push(payment.to_string().into());
+    }
+    Ok(bodies)
+}
+
 /// PaymentIntents that wait for their confirmation, as many as can be made in the time.
 async fn make_intents(gateway: &Door, authorization: &str, within: Duration) -> Result<VecDeque<String>> {
-    const PATH: &str = "/v1/payment_intents";
     let end = Instant::now() + within;
     let one = |door: Door, authorization: String| async move {
         let mut connection = door.knock().await?;
         let mut made = Vec::new();
         while Instant::now() < end {
             let body = Bytes::from_static(b"amount=1000&currency=jpy&payment_method=pm_card_visa");
-            let answer = connection.post(PATH, body, FORM, Some(&authorization)).await?;
+            let answer = connection.post(INTENTS, body, FORM, Some(&authorization)).await?;
             let intent: Value = serde_json::from_slice(&answer)?;
             let id = intent.get("id").and_then(Value::as_str).context("a PaymentIntent has an id")?;
-            made.push(format!("{PATH}/{id}/confirm"));
+            made.push(format!("{INTENTS}/{id}/confirm"));
         }
         anyhow::Ok(made)
     };

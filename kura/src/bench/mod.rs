@@ -1,6 +1,6 @@
 //! `cargo kura bench`: how fast the card path is, beside a yardstick of the same run.
 //!
-//! Closed-loop load over 64 connections on three paths, and `pgbench` inserting rows of a comparable shape into the same
+//! Closed-loop load over 64 connections on four paths, and `pgbench` inserting rows of a comparable shape into the same
 //! cluster with the same settings (fsync and synchronous_commit on), before and after. The ratio between the two is what
 //! can be compared between machines.
 
@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     note("  pgbench: one-row inserts …");
     let mut yardsticks = vec![pgbench::inserts_per_second(&target, duration)?];
     let mut rows = Vec::new();
-    for path in [load::Path::VaultTokenize, load::Path::GatewayTokenize, load::Path::Confirm] {
+    for path in [load::Path::VaultTokenize, load::Path::GatewayTokenize, load::Path::Confirm, load::Path::Pay] {
         note(&format!("  {} …", path.name()));
         let prepared = load::prepare(&target, path, duration).await?;
         let before = measure::snapshot(&target)?;
