@@ -446,6 +446,8 @@ fn events_are_told_once(stack: &Stack) {
              ) AS k (kind, state, capture, type)
                  ON k.kind = a.kind AND (k.state IS NULL OR k.state = a.state) AND (k.capture IS NULL OR k.capture = a.capture)
              UNION ALL SELECT payment_intent_id, 'payment_intent.processing' FROM attempts WHERE told_processing AND kind <> 'refund'
+             UNION ALL SELECT payment_intent_id, 'payment_intent.amount_capturable_updated' FROM attempts
+                 WHERE told_processing AND kind IN ('capture', 'void') AND state <> 'approved'
          ) AS expected GROUP BY 1, 2",
     );
     let told = rows(
