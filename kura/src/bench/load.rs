@@ -24,7 +24,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const INTENTS: &str = "/v1/payment_intents";
 
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Path {
     /// The vault's data plane over mTLS: open a box, seal a card, durable.
     VaultTokenize,

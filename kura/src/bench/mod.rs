@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 
 use crate::terminal::{note, say};
 use crate::workspace;
@@ -41,6 +42,9 @@ pub(crate) struct Arguments {
     /// Tokenize for so many minutes instead, and show the vault's memory as it goes
     #[arg(long, value_name = "MINUTES")]
     soak: Option<u64>,
+    /// Measure only these paths
+    #[arg(long, value_enum, value_name = "PATH")]
+    only: Vec<load::Path>,
     /// Run what was built before
     #[arg(long)]
     no_build: bool,
@@ -67,7 +71,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     note("  pgbench: one-row inserts …");
     let mut yardsticks = vec![pgbench::inserts_per_second(&target, duration)?];
     let mut rows = Vec::new();
-    for path in [load::Path::VaultTokenize, load::Path::GatewayTokenize, load::Path::Confirm, load::Path::Pay] {
+    for path in load::Path::value_variants().iter().copied() {
+        if !arguments.only.is_empty() && !arguments.only.contains(&path) {
+            continue;
+        }
         note(&format!("  {} …", path.name()));
         let prepared = load::prepare(&target, path, duration).await?;
         let before = measure::snapshot(&target)?;
