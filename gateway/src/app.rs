@@ -22,6 +22,7 @@ use crate::edge::limits::Limits;
 use crate::edge::request_log::RequestLogs;
 use crate::error::ApiError;
 use crate::keys::KeyUses;
+use crate::money_path::groups::Grouped;
 use crate::routes;
 use crate::routes::checkout::sealing_keys::SealingKeyCaches;
 use crate::routes::events::stream::Streams;
@@ -60,6 +61,8 @@ pub struct Inner {
     pub vault_identity: String,
     /// The database.
     pub db: Db,
+    /// What payments do at the database, grouped.
+    pub grouped: Grouped,
     /// The way to the vault.
     pub vault: VaultClient,
     /// Derived keys.
@@ -112,6 +115,7 @@ impl App {
             public_origin: origin_of(&config.public_url),
             https: config.public_url.scheme() == "https",
             vault_identity: config.vault_identity.clone(),
+            grouped: Grouped::new(&db),
             db,
             vault: VaultClient::new(&config.tls, &config.vault.nodes, timeout)?,
             secrets,
@@ -202,6 +206,7 @@ pub(crate) mod tests {
             public_origin: "http://localhost:7101".into(),
             https: false,
             vault_identity: "identity".into(),
+            grouped: Grouped::new(&Db::unreachable()),
             db: Db::unreachable(),
             vault: VaultClient::unreachable(),
             secrets: crate::secret::for_tests(),

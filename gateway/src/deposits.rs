@@ -288,7 +288,7 @@ impl Settling<'_> {
             attempts::mark_late(conn, tenant, self.attempt.id, self.at).await?;
         }
         deposits::update(conn, tenant, &Deposit { state: State::Paid, ..deposit }).await?;
-        charges::insert(conn, tenant, &charge).await?;
+        charges::insert_all(conn, tenant, &[&charge]).await?;
         self.book(conn, Movement::Deposit).await?;
         payment_intents::update(conn, tenant, &intent).await?;
         self.entries.push(entry("succeeded", self.attempt, None));

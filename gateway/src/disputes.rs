@@ -149,7 +149,7 @@ async fn book(
         amount_minor: dispute.amount_minor,
         currency: &dispute.currency,
     };
-    transfers::insert_moving(conn, tenant, &moving, (what, Network::Acquirer), at).await?;
+    transfers::insert_all(conn, tenant, &[(moving, (what, Network::Acquirer))], at).await?;
     Ok(())
 }
 

@@ -166,9 +166,23 @@ pub async fn tell(
     at: OffsetDateTime,
     happened: impl IntoIterator<Item = Happened>,
 ) -> ApiResult<()> {
+    let happened: Vec<_> = happened.into_iter().map(|what| (cause, what)).collect();
+    tell_all(conn, cause.tenant, at, happened).await
+}
+
+/// Writes events of one merchant down that have different causes, in their order.
+///
+/// # Errors
+/// The database's; the transaction must not be committed then.
+pub async fn tell_all(
+    conn: &mut PgConnection,
+    tenant: Tenant,
+    at: OffsetDateTime,
+    happened: Vec<(&Cause, Happened)>,
+) -> ApiResult<()> {
     let events: Vec<store::Event> = happened
         .into_iter()
-        .map(|what| store::Event {
+        .map(|(cause, what)| store::Event {
             // Of one moment, they are listed by their ids.
             id: EventId::from_bytes(kura_platform::random::time_ordered()),
             kind: what.kind.as_str().to_owned(),
@@ -181,7 +195,7 @@ pub async fn tell(
         })
         .collect();
     if !events.is_empty() {
-        store::insert_all(conn, cause.tenant, &events).await?;
+        store::insert_all(conn, tenant, &events).await?;
     }
     Ok(())
 }

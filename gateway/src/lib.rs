@@ -24,6 +24,7 @@ pub mod endpoint;
 pub mod error;
 pub mod events;
 pub mod keys;
+pub mod lanes;
 pub mod merchants;
 pub mod money_path;
 pub mod reconciliation;

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::methods::MethodRef;
-use super::{Conn, Tenant, uuid};
+use super::{Conn, Tenant, column, uuid};
 
 /// What an attempt is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,31 +184,43 @@ pub(crate) async fn insert(
     attempt: &Attempt,
     resolve_at: OffsetDateTime,
 ) -> sqlx::Result<()> {
+    insert_all(conn, tenant, &[(attempt, resolve_at)]).await
+}
+
+/// The same of many.
+pub(crate) async fn insert_all(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    attempts: &[(&Attempt, OffsetDateTime)],
+) -> sqlx::Result<()> {
     sqlx::query!(
-        "/* gateway attempts::insert */
-         INSERT INTO attempts (merchant_id, id, livemode, payment_intent_id, kind, original_id, charge_id, refund_id,
-             network_reference, amount_minor, currency, card_record, capture, state, request_id, created_at, resolve_at,
+        "/* gateway attempts::insert_all */
+         INSERT INTO attempts (merchant_id, livemode, state, id, payment_intent_id, kind, original_id, charge_id, refund_id,
+             network_reference, amount_minor, currency, card_record, capture, request_id, created_at, resolve_at,
              authentication_id, off_session, payer_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'unresolved', $14, $15, $16, $17, $18, $19)",
+         SELECT $1, $2, 'unresolved', made.*
+         FROM UNNEST($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::uuid[], $8::uuid[], $9::text[], $10::bigint[],
+             $11::text[], $12::uuid[], $13::boolean[], $14::uuid[], $15::timestamptz[], $16::timestamptz[], $17::uuid[],
+             $18::boolean[], $19::uuid[]) AS made",
         tenant.id(),
-        uuid(attempt.id.as_bytes()),
         tenant.livemode,
-        uuid(attempt.intent.as_bytes()),
-        attempt.kind.as_str(),
-        attempt.original.map(|id| uuid(id.as_bytes())),
-        uuid(attempt.charge.as_bytes()),
-        attempt.refund.map(|id| uuid(id.as_bytes())),
-        attempt.network_reference,
-        attempt.amount_minor,
-        attempt.currency,
-        attempt.method.card().map(|record| uuid(&record)),
-        attempt.capture,
-        uuid(attempt.request.as_bytes()),
-        attempt.created_at,
-        resolve_at,
-        attempt.authentication.map(|id| uuid(id.as_bytes())),
-        attempt.off_session,
-        attempt.method.payer().map(|id| uuid(id.as_bytes())),
+        &column(attempts, |(attempt, _)| uuid(attempt.id.as_bytes())),
+        &column(attempts, |(attempt, _)| uuid(attempt.intent.as_bytes())),
+        &column(attempts, |(attempt, _)| attempt.kind.as_str().to_owned()),
+        &column(attempts, |(attempt, _)| attempt.original.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(attempts, |(attempt, _)| uuid(attempt.charge.as_bytes())),
+        &column(attempts, |(attempt, _)| attempt.refund.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(attempts, |(attempt, _)| attempt.network_reference.clone()),
+        &column(attempts, |(attempt, _)| attempt.amount_minor),
+        &column(attempts, |(attempt, _)| attempt.currency.clone()),
+        &column(attempts, |(attempt, _)| attempt.method.card().map(|record| uuid(&record))) as &[Option<Uuid>],
+        &column(attempts, |(attempt, _)| attempt.capture),
+        &column(attempts, |(attempt, _)| uuid(attempt.request.as_bytes())),
+        &column(attempts, |(attempt, _)| attempt.created_at),
+        &column(attempts, |(_, resolve_at)| *resolve_at),
+        &column(attempts, |(attempt, _)| attempt.authentication.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(attempts, |(attempt, _)| attempt.off_session),
+        &column(attempts, |(attempt, _)| attempt.method.payer().map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
     )
     .execute(conn)
     .await?;
@@ -239,18 +251,31 @@ pub(crate) async fn mark_settled(
     code: Option<&str>,
     at: OffsetDateTime,
 ) -> sqlx::Result<Option<bool>> {
-    sqlx::query_scalar!(
-        "/* gateway attempts::mark_settled */
-         UPDATE attempts SET state = $3, code = $4, resolved_at = $5
-         WHERE merchant_id = $1 AND id = $2 AND state = 'unresolved' RETURNING told_processing",
+    Ok(mark_all_settled(conn, tenant, &[(id, state, code)], at).await?.pop().map(|(_, told)| told))
+}
+
+/// The same of many; gives those that were unresolved.
+pub(crate) async fn mark_all_settled(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    ends: &[(AttemptId, State, Option<&str>)],
+    at: OffsetDateTime,
+) -> sqlx::Result<Vec<(AttemptId, bool)>> {
+    let rows = sqlx::query!(
+        "/* gateway attempts::mark_all_settled */
+         UPDATE attempts SET state = ended.state, code = ended.code, resolved_at = $2
+         FROM UNNEST($3::uuid[], $4::text[], $5::text[]) AS ended (id, state, code)
+         WHERE attempts.merchant_id = $1 AND attempts.id = ended.id AND attempts.state = 'unresolved'
+         RETURNING attempts.id, attempts.told_processing",
         tenant.id(),
-        uuid(id.as_bytes()),
-        state.as_str(),
-        code,
         at,
+        &column(ends, |(id, _, _)| uuid(id.as_bytes())),
+        &column(ends, |(_, state, _)| state.as_str().to_owned()),
+        &column(ends, |(_, _, code)| code.map(str::to_owned)) as &[Option<String>],
     )
-    .fetch_optional(conn)
-    .await
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (AttemptId::from_bytes(row.id.into_bytes()), row.told_processing)).collect())
 }
 
 /// Leaves it alone until then: the shopper has time.

@@ -1,5 +1,7 @@
 //! Table `cards`: what may be known of each card record of the vault, under both of its names.
 
+use std::collections::BTreeMap;
+
 use kura_wire::card::CardSummary;
 use kura_wire::ids::{CardToken, CustomerId, NodeId, TokenUse};
 use serde_json::{Map, Value};
@@ -221,21 +223,27 @@ pub(crate) async fn mark_saved(
     Ok(())
 }
 
-/// Its `tok_` was spent on a payment.
-pub(crate) async fn mark_token_used(
+/// They were used for payments, which spends their `tok_`s; some of them were charged.
+pub(crate) async fn mark_used(
     conn: Conn<'_>,
     tenant: Tenant,
-    record: [u8; 16],
+    used: &BTreeMap<[u8; 16], bool>,
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
+    let records: Vec<Uuid> = used.keys().map(uuid).collect();
+    let charged: Vec<bool> = used.values().copied().collect();
     sqlx::query!(
-        "/* gateway cards::mark_token_used */
-         UPDATE cards SET token_used_at = $4
-         WHERE merchant_id = $1 AND record = $2 AND livemode = $3 AND token_used_at IS NULL",
+        "/* gateway cards::mark_used */
+         UPDATE cards SET token_used_at = COALESCE(token_used_at, $3),
+             charged_at = CASE WHEN used.charged THEN COALESCE(charged_at, $3) ELSE charged_at END
+         FROM UNNEST($4::uuid[], $5::boolean[]) AS used (record, charged)
+         WHERE cards.merchant_id = $1 AND cards.record = used.record AND cards.livemode = $2
+           AND (token_used_at IS NULL OR (used.charged AND charged_at IS NULL))",
         tenant.id(),
-        uuid(&record),
         tenant.livemode,
         at,
+        &records,
+        &charged,
     )
     .execute(conn)
     .await?;
@@ -256,27 +264,6 @@ pub(crate) async fn describe(
         uuid(&record),
         tenant.livemode,
         Value::Object(metadata.clone()),
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// A charge of it was approved.
-pub(crate) async fn mark_charged(
-    conn: Conn<'_>,
-    tenant: Tenant,
-    record: [u8; 16],
-    at: OffsetDateTime,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "/* gateway cards::mark_charged */
-         UPDATE cards SET charged_at = $4
-         WHERE merchant_id = $1 AND record = $2 AND livemode = $3 AND charged_at IS NULL",
-        tenant.id(),
-        uuid(&record),
-        tenant.livemode,
-        at,
     )
     .execute(conn)
     .await?;

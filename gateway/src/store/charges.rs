@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::methods::MethodRef;
-use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, column, object, page_of, uuid};
 
 /// A charge.
 #[derive(Debug, Clone)]
@@ -139,35 +139,38 @@ macro_rules! select {
     };
 }
 
-/// Makes it.
-pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, charge: &Charge) -> sqlx::Result<()> {
+/// Makes them.
+pub(crate) async fn insert_all(conn: Conn<'_>, tenant: Tenant, charges: &[&Charge]) -> sqlx::Result<()> {
     sqlx::query!(
-        "/* gateway charges::insert */
-         INSERT INTO charges (merchant_id, id, livemode, payment_intent_id, attempt_id, status, amount_minor, currency,
+        "/* gateway charges::insert_all */
+         INSERT INTO charges (merchant_id, livemode, id, payment_intent_id, attempt_id, status, amount_minor, currency,
              amount_captured_minor, captured, card_record, customer_id, approval_code, response_code, decline_code,
              cvc_check, description, metadata, created_at, payer_id, deposit_place)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+         SELECT $1, $2, made.*
+         FROM UNNEST($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::boolean[],
+             $11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::jsonb[],
+             $19::timestamptz[], $20::uuid[], $21::text[]) AS made",
         tenant.id(),
-        uuid(charge.id.as_bytes()),
         tenant.livemode,
-        uuid(charge.intent.as_bytes()),
-        uuid(charge.attempt.as_bytes()),
-        if charge.succeeded { "succeeded" } else { "failed" },
-        charge.amount_minor,
-        charge.currency,
-        charge.captured_minor,
-        charge.captured,
-        charge.method.card().map(|record| uuid(&record)),
-        charge.customer.map(|id| uuid(id.as_bytes())),
-        charge.approval_code,
-        charge.response_code,
-        charge.decline_code,
-        charge.cvc_check,
-        charge.description,
-        Value::Object(charge.metadata.clone()),
-        charge.created_at,
-        charge.method.payer().map(|id| uuid(id.as_bytes())),
-        charge.place,
+        &column(charges, |charge| uuid(charge.id.as_bytes())),
+        &column(charges, |charge| uuid(charge.intent.as_bytes())),
+        &column(charges, |charge| uuid(charge.attempt.as_bytes())),
+        &column(charges, |charge| if charge.succeeded { "succeeded" } else { "failed" }.to_owned()),
+        &column(charges, |charge| charge.amount_minor),
+        &column(charges, |charge| charge.currency.clone()),
+        &column(charges, |charge| charge.captured_minor),
+        &column(charges, |charge| charge.captured),
+        &column(charges, |charge| charge.method.card().map(|record| uuid(&record))) as &[Option<Uuid>],
+        &column(charges, |charge| charge.customer.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(charges, |charge| charge.approval_code.clone()) as &[Option<String>],
+        &column(charges, |charge| charge.response_code.clone()) as &[Option<String>],
+        &column(charges, |charge| charge.decline_code.clone()) as &[Option<String>],
+        &column(charges, |charge| charge.cvc_check.clone()) as &[Option<String>],
+        &column(charges, |charge| charge.description.clone()) as &[Option<String>],
+        &column(charges, |charge| Value::Object(charge.metadata.clone())),
+        &column(charges, |charge| charge.created_at),
+        &column(charges, |charge| charge.method.payer().map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(charges, |charge| charge.place.clone()) as &[Option<String>],
     )
     .execute(conn)
     .await?;

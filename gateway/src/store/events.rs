@@ -7,7 +7,7 @@ use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, column, object, page_of, uuid};
 
 /// An event.
 #[derive(Debug, Clone)]
@@ -71,32 +71,27 @@ macro_rules! select {
 
 /// Writes them down and into the queues of the endpoints that want them, in one statement.
 pub(crate) async fn insert_all(conn: Conn<'_>, tenant: Tenant, events: &[Event]) -> sqlx::Result<()> {
-    let column = |of: fn(&Event) -> String| events.iter().map(of).collect::<Vec<String>>();
-    let ids: Vec<Uuid> = events.iter().map(|event| uuid(event.id.as_bytes())).collect();
-    let objects: Vec<Value> = events.iter().map(|event| event.object.clone()).collect();
-    let previous: Vec<Option<Value>> = events.iter().map(|event| event.previous.clone().map(Value::Object)).collect();
-    let first = events.first();
     sqlx::query!(
         "/* gateway events::insert_all */
          WITH told AS (
-             INSERT INTO events (merchant_id, livemode, request_id, idempotency_key, created_at, id, type, object, previous)
-             SELECT $1, $2, $3, $4, $5, id, type, object, previous
-             FROM UNNEST($6::uuid[], $7::text[], $8::json[], $9::json[]) AS event (id, type, object, previous)
-             RETURNING id, type
+             INSERT INTO events (merchant_id, livemode, id, type, object, previous, request_id, idempotency_key, created_at)
+             SELECT $1, $2, event.*
+             FROM UNNEST($3::uuid[], $4::text[], $5::json[], $6::json[], $7::uuid[], $8::text[], $9::timestamptz[]) AS event
+             RETURNING id, type, created_at
          )
          INSERT INTO webhook_deliveries (merchant_id, event_id, endpoint_id, livemode, state, since, due_at, created_at)
-         SELECT $1, told.id, e.id, $2, 'pending', $5, $5, $5
+         SELECT $1, told.id, e.id, $2, 'pending', told.created_at, told.created_at, told.created_at
          FROM told JOIN webhook_endpoints e ON e.merchant_id = $1 AND e.livemode = $2 AND e.status = 'enabled'
              AND e.deleted_at IS NULL AND (e.enabled_events = ARRAY['*'] OR told.type = ANY(e.enabled_events))",
         tenant.id(),
         tenant.livemode,
-        first.and_then(|event| event.request).map(|id| uuid(id.as_bytes())),
-        first.and_then(|event| event.idempotency_key.as_deref()),
-        first.map(|event| event.created_at),
-        &ids,
-        &column(|event| event.kind.clone()),
-        &objects,
-        &previous as &[Option<Value>],
+        &column(events, |event| uuid(event.id.as_bytes())),
+        &column(events, |event| event.kind.clone()),
+        &column(events, |event| event.object.clone()),
+        &column(events, |event| event.previous.clone().map(Value::Object)) as &[Option<Value>],
+        &column(events, |event| event.request.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(events, |event| event.idempotency_key.clone()) as &[Option<String>],
+        &column(events, |event| event.created_at),
     )
     .execute(conn)
     .await?;

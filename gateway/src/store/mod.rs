@@ -51,7 +51,7 @@ use uuid::Uuid;
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Whose data, in which mode. Made by authentication, or from a row that already belongs to somebody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tenant {
     merchant: MerchantId,
     livemode: bool,
@@ -156,6 +156,11 @@ pub(crate) type Conn<'c> = &'c mut PgConnection;
 
 fn uuid(bytes: &[u8; 16]) -> Uuid {
     Uuid::from_bytes(*bytes)
+}
+
+/// One column of many rows, as `UNNEST` takes it.
+fn column<R, T>(rows: &[R], of: impl Fn(&R) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::methods::MethodRef;
-use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, column, object, page_of, uuid};
 use crate::domain::payment_intent::{CaptureMethod, InFlight, Progress, Status};
 
 /// The card named for a payment.
@@ -365,40 +365,52 @@ pub(super) const fn use_word(allows: TokenUse) -> &'static str {
 
 /// Makes it; false when a first run of the same request did.
 pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, intent: &Intent) -> sqlx::Result<bool> {
+    Ok(insert_all(conn, tenant, &[intent]).await? == 1)
+}
+
+/// Makes those that are not there; says how many.
+pub(crate) async fn insert_all(conn: Conn<'_>, tenant: Tenant, intents: &[&Intent]) -> sqlx::Result<u64> {
     let done = sqlx::query!(
-        "/* gateway payment_intents::insert */
-         INSERT INTO payment_intents (merchant_id, id, livemode, amount_minor, currency, status, capture_method,
-             card_record, card_use, customer_id, description, receipt_email_masked, metadata, automatic_payment_methods,
-             created_at, return_url, request_three_d_secure, setup_future_usage, payer_id, payment_method_types, deposit_options,
-             invoice_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+        "/* gateway payment_intents::insert_all */
+         INSERT INTO payment_intents (merchant_id, livemode, id, amount_minor, currency, status, capture_method, card_record,
+             card_use, customer_id, description, receipt_email_masked, metadata, automatic_payment_methods, created_at,
+             return_url, request_three_d_secure, setup_future_usage, payer_id, payment_method_types, deposit_options, invoice_id)
+         SELECT $1, $2, id, amount_minor, currency, status, capture_method, card_record, card_use, customer_id, description,
+             receipt_email_masked, metadata, automatic_payment_methods, created_at, return_url, request_three_d_secure,
+             setup_future_usage, payer_id, string_to_array(types, ','), deposit_options, invoice_id
+         FROM UNNEST($3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::text[], $10::uuid[],
+                 $11::text[], $12::text[], $13::jsonb[], $14::boolean[], $15::timestamptz[], $16::text[], $17::text[],
+                 $18::text[], $19::uuid[], $20::text[], $21::jsonb[], $22::uuid[])
+             AS made (id, amount_minor, currency, status, capture_method, card_record, card_use, customer_id, description,
+                 receipt_email_masked, metadata, automatic_payment_methods, created_at, return_url, request_three_d_secure,
+                 setup_future_usage, payer_id, types, deposit_options, invoice_id)
          ON CONFLICT DO NOTHING",
         tenant.id(),
-        uuid(intent.id.as_bytes()),
         tenant.livemode,
-        intent.progress.amount,
-        intent.currency,
-        intent.progress.status.as_str(),
-        intent.progress.capture_method.as_str(),
-        intent.card.map(|card| uuid(&card.record)),
-        intent.card.map(|card| use_word(card.allows)),
-        intent.customer.map(|id| uuid(id.as_bytes())),
-        intent.description,
-        intent.receipt_email,
-        Value::Object(intent.metadata.clone()),
-        intent.automatic_payment_methods,
-        intent.created_at,
-        intent.return_url,
-        intent.three_d_secure.as_str(),
-        intent.future_usage.map(FutureUsage::as_str),
-        intent.payer.map(|id| uuid(id.as_bytes())),
-        &words(&intent.types),
-        deposit_options(intent)?,
-        intent.invoice.map(|id| uuid(id.as_bytes())),
+        &column(intents, |intent| uuid(intent.id.as_bytes())),
+        &column(intents, |intent| intent.progress.amount),
+        &column(intents, |intent| intent.currency.clone()),
+        &column(intents, |intent| intent.progress.status.as_str().to_owned()),
+        &column(intents, |intent| intent.progress.capture_method.as_str().to_owned()),
+        &column(intents, |intent| intent.card.map(|card| uuid(&card.record))) as &[Option<Uuid>],
+        &column(intents, |intent| intent.card.map(|card| use_word(card.allows).to_owned())) as &[Option<String>],
+        &column(intents, |intent| intent.customer.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(intents, |intent| intent.description.clone()) as &[Option<String>],
+        &column(intents, |intent| intent.receipt_email.clone()) as &[Option<String>],
+        &column(intents, |intent| Value::Object(intent.metadata.clone())),
+        &column(intents, |intent| intent.automatic_payment_methods),
+        &column(intents, |intent| intent.created_at),
+        &column(intents, |intent| intent.return_url.clone()) as &[Option<String>],
+        &column(intents, |intent| intent.three_d_secure.as_str().to_owned()),
+        &column(intents, |intent| intent.future_usage.map(|usage| usage.as_str().to_owned())) as &[Option<String>],
+        &column(intents, |intent| intent.payer.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(intents, |intent| words(&intent.types).join(",")),
+        &intents.iter().map(|intent| deposit_options(intent)).collect::<sqlx::Result<Vec<_>>>()?,
+        &column(intents, |intent| intent.invoice.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
     )
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done.rows_affected())
 }
 
 /// The merchant's PaymentIntent of this id.
@@ -427,6 +439,57 @@ pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: PaymentIntentId) ->
     .fetch_optional(conn)
     .await?;
     row.map(Intent::try_from).transpose()
+}
+
+/// Several, locked in the order of their ids.
+pub(crate) async fn lock_all(conn: Conn<'_>, tenant: Tenant, ids: &[Uuid]) -> sqlx::Result<Vec<Intent>> {
+    let rows = select!(
+        "/* gateway payment_intents::lock_all */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3 ORDER BY id FOR UPDATE",
+        tenant.id(),
+        ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Intent::try_from).collect()
+}
+
+/// Writes what the end of an authorization changes.
+pub(crate) async fn settle_all(conn: Conn<'_>, tenant: Tenant, intents: &[&Intent]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway payment_intents::settle_all */
+         UPDATE payment_intents SET status = ended.status, amount_capturable_minor = ended.capturable,
+             amount_received_minor = ended.received, card_record = ended.card_record, card_use = ended.card_use,
+             latest_charge_id = ended.charge_id, error_code = ended.code, error_decline_code = ended.decline_code,
+             error_charge_id = ended.error_charge_id, error_card_record = ended.error_card, error_payer_id = NULL
+         FROM UNNEST($3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::uuid[], $8::text[], $9::uuid[], $10::text[],
+                 $11::text[], $12::uuid[], $13::uuid[])
+             AS ended (id, status, capturable, received, card_record, card_use, charge_id, code, decline_code,
+                 error_charge_id, error_card)
+         WHERE payment_intents.merchant_id = $1 AND payment_intents.livemode = $2 AND payment_intents.id = ended.id",
+        tenant.id(),
+        tenant.livemode,
+        &column(intents, |intent| uuid(intent.id.as_bytes())),
+        &column(intents, |intent| intent.progress.status.as_str().to_owned()),
+        &column(intents, |intent| intent.progress.capturable),
+        &column(intents, |intent| intent.progress.received),
+        &column(intents, |intent| intent.card.map(|card| uuid(&card.record))) as &[Option<Uuid>],
+        &column(intents, |intent| intent.card.map(|card| use_word(card.allows).to_owned())) as &[Option<String>],
+        &column(intents, |intent| intent.latest_charge.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(intents, |intent| intent.last_error.as_ref().map(|error| error.code.clone())) as &[Option<String>],
+        &column(intents, |intent| intent.last_error.as_ref().and_then(|error| error.decline_code.clone()))
+            as &[Option<String>],
+        &column(intents, |intent| {
+            intent.last_error.as_ref().and_then(|error| error.charge).map(|id| uuid(id.as_bytes()))
+        }) as &[Option<Uuid>],
+        &column(intents, |intent| {
+            intent.last_error.as_ref().and_then(|error| error.method.card()).map(|record| uuid(&record))
+        }) as &[Option<Uuid>],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Writes all that can change, and calls somebody to the invoice that it pays.

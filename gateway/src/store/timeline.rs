@@ -4,7 +4,7 @@ use kura_wire::ids::{AttemptId, PaymentIntentId, RequestId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Tenant, uuid};
+use super::{Conn, Tenant, column, uuid};
 
 /// One thing that happened.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +28,25 @@ impl Entry {
     }
 }
 
-/// Adds entries, in their order, in one statement.
+/// An entry in its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// Whose.
+    pub intent: PaymentIntentId,
+    /// Because of which request.
+    pub request: Option<RequestId>,
+    /// Among what happened to this payment at this moment.
+    pub place: i16,
+    /// What happened.
+    pub entry: &'a Entry,
+}
+
+/// The lines of one payment's entries, in their order.
+pub fn lines(intent: PaymentIntentId, request: Option<RequestId>, entries: &[Entry]) -> impl Iterator<Item = Line<'_>> {
+    (0..).zip(entries).map(move |(place, entry)| Line { intent, request, place, entry })
+}
+
+/// Adds a payment's entries, in their order.
 pub(crate) async fn append(
     conn: Conn<'_>,
     tenant: Tenant,
@@ -37,31 +55,34 @@ pub(crate) async fn append(
     at: OffsetDateTime,
     entries: &[Entry],
 ) -> sqlx::Result<()> {
-    let places: Vec<i16> = (0..).take(entries.len()).collect();
-    let ids: Vec<Uuid> = entries.iter().map(|_| uuid(&kura_platform::random::time_ordered())).collect();
-    let kinds: Vec<String> = entries.iter().map(|entry| entry.kind.to_owned()).collect();
-    let attempts: Vec<Option<Uuid>> = entries.iter().map(|entry| entry.attempt.map(|id| uuid(id.as_bytes()))).collect();
-    let references: Vec<Option<String>> = entries.iter().map(|entry| entry.network_reference.clone()).collect();
-    let amounts: Vec<Option<i64>> = entries.iter().map(|entry| entry.amount_minor).collect();
-    let codes: Vec<Option<String>> = entries.iter().map(|entry| entry.code.clone()).collect();
+    append_all(conn, tenant, at, &lines(intent, request, entries).collect::<Vec<_>>()).await
+}
+
+/// Adds entries in one statement.
+pub(crate) async fn append_all(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    at: OffsetDateTime,
+    lines: &[Line<'_>],
+) -> sqlx::Result<()> {
     sqlx::query!(
-        "/* gateway timeline::append */
-         INSERT INTO timeline (merchant_id, payment_intent_id, at, request_id, place, id, kind, attempt_id,
+        "/* gateway timeline::append_all */
+         INSERT INTO timeline (merchant_id, at, payment_intent_id, request_id, place, id, kind, attempt_id,
              network_reference, amount_minor, code)
-         SELECT $1, $2, $3, $4, place, id, kind, attempt_id, network_reference, amount_minor, code
-         FROM UNNEST($5::smallint[], $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::bigint[], $11::text[])
-             AS entry (place, id, kind, attempt_id, network_reference, amount_minor, code)",
+         SELECT $1, $2, line.*
+         FROM UNNEST($3::uuid[], $4::uuid[], $5::smallint[], $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::bigint[],
+             $11::text[]) AS line",
         tenant.id(),
-        uuid(intent.as_bytes()),
         at,
-        request.map(|id| uuid(id.as_bytes())),
-        &places,
-        &ids,
-        &kinds,
-        &attempts as &[Option<Uuid>],
-        &references as &[Option<String>],
-        &amounts as &[Option<i64>],
-        &codes as &[Option<String>],
+        &column(lines, |line| uuid(line.intent.as_bytes())),
+        &column(lines, |line| line.request.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(lines, |line| line.place),
+        &column(lines, |_| uuid(&kura_platform::random::time_ordered())),
+        &column(lines, |line| line.entry.kind.to_owned()),
+        &column(lines, |line| line.entry.attempt.map(|id| uuid(id.as_bytes()))) as &[Option<Uuid>],
+        &column(lines, |line| line.entry.network_reference.clone()) as &[Option<String>],
+        &column(lines, |line| line.entry.amount_minor) as &[Option<i64>],
+        &column(lines, |line| line.entry.code.clone()) as &[Option<String>],
     )
     .execute(conn)
     .await?;

@@ -4,7 +4,7 @@ use kura_wire::ids::AttemptId;
 use time::OffsetDateTime;
 
 use super::attempts::Attempt;
-use super::{Conn, Tenant, uuid};
+use super::{Conn, Tenant, column, uuid};
 use crate::domain::books::{Movement, Network};
 
 /// What moved, how much of it, and because of what.
@@ -30,38 +30,47 @@ pub(crate) async fn insert(
     what: (Movement, Network),
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
-    let source = attempt.refund.map_or(*attempt.charge.as_bytes(), |refund| *refund.as_bytes());
-    let (amount_minor, currency) = (attempt.amount_minor, attempt.currency.as_str());
-    let moving = Moving { id: source, source, attempt: attempt.id, amount_minor, currency };
-    insert_moving(conn, tenant, &moving, what, at).await
+    insert_all(conn, tenant, &[(of_attempt(attempt), what)], at).await
 }
 
-/// Books a movement.
-pub(crate) async fn insert_moving(
+/// What an attempt moves.
+pub(crate) fn of_attempt(attempt: &Attempt) -> Moving<'_> {
+    let source = attempt.refund.map_or(*attempt.charge.as_bytes(), |refund| *refund.as_bytes());
+    Moving {
+        id: source,
+        source,
+        attempt: attempt.id,
+        amount_minor: attempt.amount_minor,
+        currency: attempt.currency.as_str(),
+    }
+}
+
+/// Books movements.
+pub(crate) async fn insert_all(
     conn: Conn<'_>,
     tenant: Tenant,
-    moving: &Moving<'_>,
-    (movement, network): (Movement, Network),
+    moved: &[(Moving<'_>, (Movement, Network))],
     at: OffsetDateTime,
 ) -> sqlx::Result<()> {
-    let (debit, credit) = movement.accounts(network);
     sqlx::query!(
-        "/* gateway transfers::insert_moving */
-         INSERT INTO transfers (merchant_id, attempt_id, kind, livemode, debit_account, credit_account, amount_minor, currency,
-             created_at, id, source_id, available_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "/* gateway transfers::insert_all */
+         INSERT INTO transfers (merchant_id, livemode, created_at, attempt_id, kind, debit_account, credit_account,
+             amount_minor, currency, id, source_id, available_at)
+         SELECT $1, $2, $3, moved.*
+         FROM UNNEST($4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::uuid[], $11::uuid[],
+             $12::timestamptz[]) AS moved",
         tenant.id(),
-        uuid(moving.attempt.as_bytes()),
-        movement.as_str(),
         tenant.livemode,
-        debit.as_str(),
-        credit.as_str(),
-        moving.amount_minor,
-        moving.currency,
         at,
-        uuid(&moving.id),
-        uuid(&moving.source),
-        movement.available_at(at),
+        &column(moved, |(moving, _)| uuid(moving.attempt.as_bytes())),
+        &column(moved, |(_, (movement, _))| movement.as_str().to_owned()),
+        &column(moved, |(_, (movement, network))| movement.accounts(*network).0.as_str().to_owned()),
+        &column(moved, |(_, (movement, network))| movement.accounts(*network).1.as_str().to_owned()),
+        &column(moved, |(moving, _)| moving.amount_minor),
+        &column(moved, |(moving, _)| moving.currency.to_owned()),
+        &column(moved, |(moving, _)| uuid(&moving.id)),
+        &column(moved, |(moving, _)| uuid(&moving.source)),
+        &column(moved, |(_, (movement, _))| movement.available_at(at)),
     )
     .execute(conn)
     .await?;

@@ -16,6 +16,7 @@ use crate::domain::payment_intent::{CaptureMethod, Event, Refusal, Way};
 use crate::edge::call::Context;
 use crate::endpoint::types::{Moment, Text, WebAddress, Whole};
 use crate::error::{ApiError, ApiResult};
+use crate::money_path::groups::Opening;
 use crate::money_path::{self, Charged, carry_out};
 use crate::render::payment_intent::{PaymentIntent, payment_intent};
 use crate::request_ids::AttemptIds;
@@ -430,6 +431,12 @@ enum Started {
 /// Transaction 1: the payment `processing`, the attempt or the authentication written down.
 async fn start(context: &Context, target: &Target, chosen: Chosen, terms: &Terms) -> ApiResult<Started> {
     let (tenant, at) = (context.tenant(), clock::now());
+    let chosen = match (target, chosen) {
+        (Target::New(intent), Chosen::Named(Some(card))) if is_plain(context, intent, terms) => {
+            return start_grouped(context, Intent::clone(intent), card, terms).await;
+        }
+        (_, chosen) => chosen,
+    };
     let mut tx = context.begin().await?;
     let (intent, fresh) = match target {
         Target::New(intent) if context.first_run => (Intent::clone(intent), true),
@@ -447,7 +454,7 @@ async fn start(context: &Context, target: &Target, chosen: Chosen, terms: &Terms
     let named = card.as_ref().map(|(_, card)| Method::Card(card.clone()));
     let before = payment_intent(tenant, &intent, named.as_ref(), None);
     let intent = terms.apply(intent);
-    let authenticate = intent.three_d_secure != ThreeDSecure::Automatic && !terms.off_session;
+    let authenticate = wants_proof(&intent, terms);
     let intent = decide(intent, card.as_ref(), if authenticate { Way::CardAuthenticated } else { Way::Card })?;
     let card = card.ok_or_else(|| ApiError::new(Code::PaymentMethodMissing))?;
 
@@ -472,6 +479,39 @@ async fn start(context: &Context, target: &Target, chosen: Chosen, terms: &Terms
     timeline::append(&mut tx, tenant, intent.id, Some(context.request_id), at, &[entry]).await?;
     tx.commit().await?;
     Ok(started)
+}
+
+fn wants_proof(intent: &Intent, terms: &Terms) -> bool {
+    intent.three_d_secure != ThreeDSecure::Automatic && !terms.off_session
+}
+
+/// Made by this request, which nobody ran before, and nothing has to come before the money is asked for.
+fn is_plain(context: &Context, intent: &Intent, terms: &Terms) -> bool {
+    context.first_run && intent.invoice.is_none() && !wants_proof(&terms.apply(intent.clone()), terms)
+}
+
+/// [`start`], together with other payments of this merchant.
+async fn start_grouped(
+    context: &Context,
+    intent: Intent,
+    card: (NamedCard, Card),
+    terms: &Terms,
+) -> ApiResult<Started> {
+    let method = Method::Card(card.1.clone());
+    let before = payment_intent(context.tenant(), &intent, Some(&method), None);
+    let (entry, created) = create::creation(&intent, &before)?;
+    let intent = decide(terms.apply(intent), Some(&card), Way::Card)?;
+    let attempt = new_attempt(context, &intent, &card.1, context.ids().attempt(0), terms.off_session);
+    let opening = Opening {
+        entries: vec![entry, money_path::entry("processing", &attempt, None)],
+        resolve_at: attempt.created_at + context.app.recover_after,
+        cause: context.cause(),
+        intent: intent.clone(),
+        attempt: attempt.clone(),
+        created,
+    };
+    context.app.grouped.openings.ask(context.tenant(), opening).await?;
+    Ok(Started::Fresh(attempt, Box::new(intent), Box::new(card)))
 }
 
 pub(super) async fn locked(context: &Context, conn: &mut PgConnection, id: PaymentIntentId) -> ApiResult<Intent> {

@@ -316,7 +316,13 @@ pub(super) async fn created(
     shown: &PaymentIntent,
 ) -> ApiResult<()> {
     let (tenant, at) = (context.tenant(), intent.created_at);
-    let entries = [Entry { amount_minor: Some(intent.progress.amount), ..Entry::of("created") }];
-    timeline::append(conn, tenant, intent.id, Some(context.request_id), at, &entries).await?;
-    events::tell(conn, &context.cause(), at, [Happened::to(shown, events::Kind::PaymentIntentCreated)?]).await
+    let (entry, told) = creation(intent, shown)?;
+    timeline::append(conn, tenant, intent.id, Some(context.request_id), at, &[entry]).await?;
+    events::tell(conn, &context.cause(), at, [told]).await
+}
+
+/// The same, to be written.
+pub(super) fn creation(intent: &Intent, shown: &PaymentIntent) -> ApiResult<(Entry, Happened)> {
+    let entry = Entry { amount_minor: Some(intent.progress.amount), ..Entry::of("created") };
+    Ok((entry, Happened::to(shown, events::Kind::PaymentIntentCreated)?))
 }
