@@ -9,12 +9,12 @@
 //! Where the end is not known there is no third step: the payment stays `processing` until the worker knows.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::card::{CvcCheck, DeclineCode};
 use kura_wire::ids::TokenUse;
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::three_d_secure::AuthenticationEnd;
 use kura_wire::vault::{Authorize, Context, CvcRule, FollowUp, Initiator, Outcome, VaultErrorCode};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::app::App;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use kura_platform::clock;
+use kura_platform::database::PgPool;
 use kura_wire::ids::{AuthenticationId, SetupIntentId};
 use kura_wire::vault::{Context as VaultContext, Resolve};
 use tokio::task::JoinSet;
@@ -182,7 +183,7 @@ pub async fn tidy(app: App) {
 }
 
 /// There is one row for each request, so there may be more to forget than one statement should.
-async fn forget_requests(work: &sqlx::PgPool) {
+async fn forget_requests(work: &PgPool) {
     for _ in 0..MAX_FORGETTING {
         let forgotten = request_logs::forget_older(work, events::kept_since()).await;
         let more = matches!(forgotten, Ok(rows) if rows > 0);

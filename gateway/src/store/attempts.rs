@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use kura_platform::database::PgPool;
 use kura_wire::ids::{AttemptId, AuthenticationId, ChargeId, MerchantId, PaymentIntentId, RefundId, RequestId};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

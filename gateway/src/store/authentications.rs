@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use kura_platform::database::PgPool;
 use kura_wire::ids::{AuthenticationId, MerchantId, PaymentIntentId, SetupIntentId, TokenUse};
 use kura_wire::three_d_secure::{AuthenticationEnd, AuthenticationFlow, AuthenticationResult, ChallengePreference};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

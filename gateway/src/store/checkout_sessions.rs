@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use kura_platform::database::PgPool;
 use kura_wire::ids::{
     CheckoutSessionId, CustomerId, MerchantId, PaymentIntentId, PriceId, SetupIntentId, SubscriptionId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,10 +1,10 @@
 //! Table `deposits`: payments that a shopper is to bring, each asked of a network by one attempt.
 
+use kura_platform::database::PgPool;
 use kura_wire::deposit::Instructions;
 use kura_wire::ids::{AttemptId, MerchantId, PayerId, PaymentIntentId};
 use kura_wire::payer::PayerMethod;
 use serde_json::Value;
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

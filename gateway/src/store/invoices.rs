@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use kura_platform::database::PgPool;
 use kura_wire::ids::{CustomerId, InvoiceId, MerchantId, PaymentIntentId, SubscriptionId, TestClockId};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

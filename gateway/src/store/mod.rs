@@ -39,11 +39,10 @@ pub mod transfers;
 pub mod webhook_deliveries;
 pub mod webhook_endpoints;
 
+use kura_platform::database::{PgConnection, PgPool};
 use kura_wire::ids::MerchantId;
 use serde_json::{Map, Value};
-use sqlx::PgConnection;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use kura_platform::database::PgPool;
 use kura_wire::ids::{CustomerId, InvoiceId, MerchantId, SubscriptionId, TestClockId};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

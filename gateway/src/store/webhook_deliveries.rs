@@ -1,7 +1,7 @@
 //! Table `webhook_deliveries`: the queue, and what came of it. Rows are made by [`super::events::insert_all`].
 
+use kura_platform::database::PgPool;
 use kura_wire::ids::{EventId, MerchantId, WebhookEndpointId};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
