@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::edge::auth::KeyCache;
+use crate::edge::idempotency::Running;
 use crate::edge::limits::Limits;
 use crate::edge::request_log::RequestLogs;
 use crate::error::ApiError;
@@ -81,6 +82,8 @@ pub struct Inner {
     pub sealing_keys: SealingKeyCaches,
     /// Rate limits and the limit on requests at once.
     pub limits: Limits,
+    /// Requests with an `Idempotency-Key` that are under way here.
+    pub running: Running,
     /// This process, by its start: tells a row of a dead process from one of ours.
     pub instance: Uuid,
     /// How long an attempt may be under way before the worker asks.
@@ -130,6 +133,7 @@ impl App {
             signals: Signals::default(),
             sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&config.rate_limits),
+            running: Running::default(),
             instance: Uuid::from_bytes(kura_platform::random::time_ordered()),
             recover_after: Duration::from_millis(config.recovery.after_ms),
             health,
@@ -217,6 +221,7 @@ pub(crate) mod tests {
             signals: Signals::default(),
             sealing_keys: SealingKeyCaches::default(),
             limits: Limits::new(&limits),
+            running: Running::default(),
             instance: Uuid::from_bytes([1; 16]),
             recover_after: Duration::from_secs(5),
             health: Health::starting(),

@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use kura_platform::clock;
+use kura_platform::database::PgPool;
 use kura_wire::control::keys::KeyBounds;
 use kura_wire::ids::{ApiKeyId, MerchantId};
 use serde_json::{Value, json};
-use sqlx::postgres::PgPool;
 
 use crate::api_key::KeyKind;
 use crate::keys::{self, KeyError};

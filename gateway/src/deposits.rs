@@ -10,13 +10,13 @@
 use std::time::Duration;
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::card::{CvcCheck, DeclineCode};
 use kura_wire::deposit::{DepositState, FindDeposit, GiveBack, GivenBack, RequestDeposit, WithdrawDeposit};
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::notice::{Notice, NoticeKind};
 use kura_wire::payer::PayerMethod;
 use kura_wire::vault::{Context as VaultContext, Outcome};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::app::App;

@@ -2,10 +2,10 @@
 //! timeline and the events. Told twice, late or out of order, it follows once.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::dispute::{DisputeReason, DisputeState};
 use kura_wire::ids::DisputeId;
 use kura_wire::notice::DisputeNotice;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::app::App;

@@ -5,6 +5,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kura_platform::database::is_outage;
 use serde_json::{Map, Value, json};
 
 use crate::codes::{Code, ErrorType};
@@ -114,6 +115,12 @@ impl ApiError {
         self
     }
 
+    /// The same, of work that had begun: without a connection half-way, "nothing was done" is more than anybody knows.
+    #[must_use]
+    pub fn once_begun(self) -> Self {
+        if self.code() == Code::Overloaded { Self::new(Code::Interrupted).retry_after(1) } else { self }
+    }
+
     /// Its code.
     pub fn code(&self) -> Code {
         self.0.code
@@ -185,18 +192,6 @@ impl From<sqlx::Error> for ApiError {
             }
             error => Self::internal(error),
         }
-    }
-}
-
-/// The connection broke, or the server is going or coming: nothing is wrong with what was asked, and whether it was done is open.
-fn is_outage(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-        // Class 08, connection exceptions; class 57, operator intervention; class 53, out of something.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| ["08", "57", "53"].iter().any(|class| code.starts_with(class)))
-        }
-        _ => false,
     }
 }
 

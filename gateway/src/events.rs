@@ -2,10 +2,10 @@
 //! together or not at all. A change of state has exactly one event.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{EventId, RequestId};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::error::{ApiError, ApiResult};

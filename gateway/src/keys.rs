@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use kura_platform::clock;
+use kura_platform::database::PgPool;
 use kura_wire::control::keys::{Key, KeyBounds, MadeKey};
 use kura_wire::ids::{ApiKeyId, MerchantId};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use url::Url;
 

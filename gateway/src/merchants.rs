@@ -1,9 +1,9 @@
 //! Making a merchant: the `add-merchant` command.
 
 use kura_platform::clock;
+use kura_platform::database::PgPool;
 use kura_wire::ids::MerchantId;
 use serde::Serialize;
-use sqlx::postgres::PgPool;
 
 use crate::api_key::{ApiKey, KeyKind};
 use crate::error::ApiError;

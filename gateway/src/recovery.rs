@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use kura_platform::clock;
-use kura_wire::ids::{AuthenticationId, SetupIntentId};
+use kura_platform::database::PgPool;
+use kura_wire::ids::{AttemptId, AuthenticationId, SetupIntentId};
 use kura_wire::vault::{Context as VaultContext, Resolve};
 use tokio::task::JoinSet;
 
@@ -20,9 +21,9 @@ use crate::events::{self, Cause};
 use crate::money_path::{Ending, settle, tell_processing};
 use crate::routes::setup_intents::flow;
 use crate::signals;
-use crate::store::attempts::{self, Claimed, Kind, State};
+use crate::store::attempts::{self, Kind, State};
 use crate::store::{
-    Tenant, authentications, cards, events as event_rows, idempotency, request_logs, setup_intents,
+    Claimed, Look, Tenant, authentications, cards, events as event_rows, idempotency, request_logs, setup_intents,
     signals as signal_rows, webhook_deliveries,
 };
 use crate::three_d_secure;
@@ -40,7 +41,7 @@ pub async fn run(app: App, config: RecoveryConfig) {
     let every = Duration::from_millis(config.every_ms.max(50));
     loop {
         tokio::time::sleep(every).await;
-        match attempts::claim_due(app.db.work(), clock::now(), every, LONGEST_PAUSE, BATCH).await {
+        match attempts::claim_due(app.db.work(), look(every)).await {
             Ok(claimed) => {
                 let mut asking = JoinSet::new();
                 for claim in claimed {
@@ -59,7 +60,11 @@ pub async fn run(app: App, config: RecoveryConfig) {
     }
 }
 
-async fn resolve(app: &App, claim: &Claimed) {
+fn look(pause: Duration) -> Look {
+    Look { now: clock::now(), pause, longest: LONGEST_PAUSE, limit: BATCH }
+}
+
+async fn resolve(app: &App, claim: &Claimed<AttemptId>) {
     match try_resolve(app, claim).await {
         Ok(Some(state)) => {
             tracing::info!(attempt = %claim.id, count = claim.count, outcome = state.as_str(), "attempt resolved");
@@ -69,7 +74,7 @@ async fn resolve(app: &App, claim: &Claimed) {
     }
 }
 
-async fn try_resolve(app: &App, claim: &Claimed) -> ApiResult<Option<State>> {
+async fn try_resolve(app: &App, claim: &Claimed<AttemptId>) -> ApiResult<Option<State>> {
     let mut conn = app.db.of(claim.tenant).await?;
     let attempt = attempts::find(&mut conn, claim.tenant, claim.id).await?;
     let Some(attempt) = attempt else { return Ok(None) };
@@ -116,12 +121,12 @@ pub async fn authentications(app: App, config: RecoveryConfig) {
     let every = Duration::from_millis(config.every_ms.max(50));
     loop {
         tokio::time::sleep(every).await;
-        let due = authentications::claim_due(app.db.work(), clock::now(), every, LONGEST_PAUSE, BATCH).await;
+        let due = authentications::claim_due(app.db.work(), look(every)).await;
         let due = due.unwrap_or_else(|error| {
             tracing::warn!(%error, "no look at authentications");
             Vec::new()
         });
-        for (tenant, id) in due {
+        for Claimed { tenant, id, .. } in due {
             if three_d_secure_look(&app, tenant, id).await.is_err() {
                 tracing::warn!(authentication = %id, "an authentication could not be looked at");
             }
@@ -134,12 +139,12 @@ pub async fn setups(app: App, config: RecoveryConfig) {
     let every = Duration::from_millis(config.every_ms.max(50));
     loop {
         tokio::time::sleep(every).await;
-        let due = setup_intents::claim_due(app.db.work(), clock::now(), every, LONGEST_PAUSE, BATCH).await;
+        let due = setup_intents::claim_due(app.db.work(), look(every)).await;
         let due = due.unwrap_or_else(|error| {
             tracing::warn!(%error, "no look at set-ups");
             Vec::new()
         });
-        for (tenant, id) in due {
+        for Claimed { tenant, id, .. } in due {
             if resolve_setup(&app, tenant, id).await.is_err() {
                 tracing::warn!(setup = %id, "a set-up could not be looked at");
             }
@@ -182,7 +187,7 @@ pub async fn tidy(app: App) {
 }
 
 /// There is one row for each request, so there may be more to forget than one statement should.
-async fn forget_requests(work: &sqlx::PgPool) {
+async fn forget_requests(work: &PgPool) {
     for _ in 0..MAX_FORGETTING {
         let forgotten = request_logs::forget_older(work, events::kept_since()).await;
         let more = matches!(forgotten, Ok(rows) if rows > 0);

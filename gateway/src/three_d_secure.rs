@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{AuthenticationId, CardToken, PaymentIntentId};
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::three_d_secure::{self as wire, AuthenticationEnd, ChallengePreference, FindAuthentication};
 use kura_wire::vault::{CvcRule, VaultErrorCode};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::app::App;

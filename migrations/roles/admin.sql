@@ -19,7 +19,7 @@ ALTER ROLE admin_app WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATIO
   CONNECTION LIMIT 50 PASSWORD :'app_password';
 
 -- A statement, a lock or a forgotten transaction ends by itself before it holds up others.
-ALTER ROLE admin_app SET statement_timeout = '5s';
+ALTER ROLE admin_app SET statement_timeout = '4s';
 ALTER ROLE admin_app SET lock_timeout = '2s';
 ALTER ROLE admin_app SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE admin_app SET search_path = public;

@@ -24,11 +24,11 @@ ALTER ROLE gateway_work WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICA
   CONNECTION LIMIT 30 PASSWORD :'work_password';
 
 -- A statement, a lock or a forgotten transaction ends by itself before it holds up others.
-ALTER ROLE gateway_app SET statement_timeout = '5s';
+ALTER ROLE gateway_app SET statement_timeout = '4s';
 ALTER ROLE gateway_app SET lock_timeout = '2s';
 ALTER ROLE gateway_app SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE gateway_app SET search_path = public;
-ALTER ROLE gateway_work SET statement_timeout = '5s';
+ALTER ROLE gateway_work SET statement_timeout = '4s';
 ALTER ROLE gateway_work SET lock_timeout = '2s';
 ALTER ROLE gateway_work SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE gateway_work SET search_path = public;

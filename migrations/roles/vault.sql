@@ -19,7 +19,7 @@ ALTER ROLE vault_app WITH LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATIO
   CONNECTION LIMIT 50 PASSWORD :'app_password';
 
 -- A statement, a lock or a forgotten transaction ends by itself before it holds up others.
-ALTER ROLE vault_app SET statement_timeout = '5s';
+ALTER ROLE vault_app SET statement_timeout = '4s';
 ALTER ROLE vault_app SET lock_timeout = '2s';
 ALTER ROLE vault_app SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE vault_app SET search_path = public;

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+mod pool;
+
+pub use pool::{ANSWERS_WITHIN, PgConnection, PgPool, PgTransaction, PooledConnection, is_outage, is_silence};
 
 /// How to reach the database.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,6 +25,9 @@ pub struct DatabaseConfig {
     #[serde(default = "default_max_connections")]
     pub max_connections: u32,
 }
+
+/// How long to wait for a free connection, or a new one.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 
 fn default_max_connections() -> u32 {
     10
@@ -67,11 +74,8 @@ impl DatabaseConfig {
         expected: &Migrator,
         options: impl FnOnce(PgPoolOptions) -> PgPoolOptions,
     ) -> Result<PgPool, DatabaseError> {
-        let usual = PgPoolOptions::new()
-            .max_connections(self.max_connections)
-            .min_connections(1)
-            .acquire_timeout(Duration::from_secs(5));
-        let pool = options(usual).connect_with(self.options()?).await?;
+        let usual = PgPoolOptions::new().max_connections(self.max_connections).acquire_timeout(CONNECTED_WITHIN);
+        let pool = PgPool::new(options(usual).connect_with(self.options()?).await?, ANSWERS_WITHIN);
         check_schema(&pool, expected).await?;
         Ok(pool)
     }

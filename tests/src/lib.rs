@@ -5,6 +5,7 @@
 //! deleted; that of a failed one stays under `target/kura-tests/` to be looked at.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A harness fails by panicking.
 
+mod frozen;
 pub mod fuzz;
 pub mod generated;
 pub mod held;
@@ -21,6 +22,7 @@ pub mod softhsm;
 mod stack;
 mod vault_peer;
 
+pub use frozen::Frozen;
 pub use run::{Keys, Merchants, Run, VaultNode};
 pub use stack::{Answer, Options, Stack, program};
 pub use vault_peer::VaultPeer;

@@ -131,7 +131,7 @@ fn statement_openings(text: &str) -> Vec<usize> {
         let name = text[at + opening.len()..].split([' ', '{']).next()?;
         Some(format!("{name}!("))
     });
-    let openings = own_macros.chain(["sqlx::query".to_owned(), "page_of!(".to_owned()]);
+    let openings = own_macros.chain(["sqlx::query", "page_of!(", "claim_due!("].map(str::to_owned));
     openings.flat_map(|opening| text.match_indices(&opening).map(|(at, _)| at).collect::<Vec<_>>()).collect()
 }
 

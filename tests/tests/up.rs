@@ -82,14 +82,14 @@ fn it_starts_from_nothing() {
 }
 
 /// The services' database roles can't make, change or drop a table, nor enter another service's database; statements of
-/// theirs end after five seconds.
+/// theirs end after four seconds.
 #[test]
 fn service_roles_are_bounded() {
     let stack = Stack::shared();
     for service in ["vault", "gateway", "admin"] {
         let refused = stack.sql_as_service(service, "CREATE TABLE mine (a int)").unwrap_err();
         assert!(refused.contains("permission denied"), "{service}: {refused}");
-        assert_eq!(stack.sql_as_service(service, "SHOW statement_timeout").unwrap(), "5s");
+        assert_eq!(stack.sql_as_service(service, "SHOW statement_timeout").unwrap(), "4s");
         let rights =
             format!("SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = '{service}_app'");
         assert_eq!(stack.sql(service, &rights), "f");

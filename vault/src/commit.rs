@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use kura_ledger::tree::Edge;
+use kura_platform::database::{PgConnection, PgPool, is_outage};
 use kura_wire::vault::VaultErrorCode;
-use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
@@ -105,7 +105,7 @@ impl Committer {
     /// Inserts a card; durable when this returns `Done`.
     ///
     /// # Errors
-    /// `Overloaded` before anything was done; `Internal` when the database failed.
+    /// `Overloaded` when there is no room, or no database; `Internal` when the database failed.
     pub async fn insert_card(&self, card: CardRow) -> Result<Inserted, VaultErrorCode> {
         self.send(|done| Write::Card(Box::new(card), done)).await
     }
@@ -113,7 +113,7 @@ impl Committer {
     /// Begins an attempt; durable when this returns.
     ///
     /// # Errors
-    /// `Overloaded` before anything was done; `Internal` when the database failed.
+    /// `Overloaded` when there is no room, or no database; `Internal` when the database failed.
     pub async fn begin(&self, attempt: NewAttempt) -> Result<Begun, VaultErrorCode> {
         self.send(|done| Write::Begin(Box::new(attempt), done)).await
     }
@@ -121,7 +121,7 @@ impl Committer {
     /// Records an opening that belongs to no attempt; durable when this returns. Node and sequence are filled in.
     ///
     /// # Errors
-    /// `Overloaded` before anything was done; `Internal` when the database failed.
+    /// `Overloaded` when there is no room, or no database; `Internal` when the database failed.
     pub async fn open(&self, opening: Permitted) -> Result<LedgerReceipt, VaultErrorCode> {
         self.send(|done| Write::Open(Box::new(opening), done)).await
     }
@@ -148,6 +148,24 @@ impl Committer {
     }
 }
 
+/// Why a commit failed.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    /// The database is away: nothing is wrong with what was to be written.
+    Outage,
+    /// Anything else.
+    Other,
+}
+
+impl Cause {
+    fn of(error: &LedgerError) -> Self {
+        match error {
+            LedgerError::Store(error) if is_outage(error) => Self::Outage,
+            _ => Self::Other,
+        }
+    }
+}
+
 struct Writer {
     pool: PgPool,
     node: i16,
@@ -165,11 +183,16 @@ impl Writer {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let writes = std::mem::take(&mut batch);
-            if let Err(writes) = self.commit(writes).await {
+            match self.commit(writes).await {
+                Ok(()) => {}
+                // Trying them one by one would cost each its time.
+                Err((writes, Cause::Outage)) => writes.into_iter().for_each(|write| write.fail(Cause::Outage)),
                 // One row may have broken a constraint, and must not take the others with it.
-                for write in writes {
-                    if let Err(failed) = self.commit(vec![write]).await {
-                        failed.into_iter().for_each(Write::fail);
+                Err((writes, Cause::Other)) => {
+                    for write in writes {
+                        if let Err((failed, cause)) = self.commit(vec![write]).await {
+                            failed.into_iter().for_each(|write| write.fail(cause));
+                        }
                     }
                 }
             }
@@ -177,14 +200,14 @@ impl Writer {
     }
 
     /// Commits all and answers all, or gives all back.
-    async fn commit(&mut self, writes: Vec<Write>) -> Result<(), Vec<Write>> {
+    async fn commit(&mut self, writes: Vec<Write>) -> Result<(), (Vec<Write>, Cause)> {
         let written = match self.write(&writes).await {
             Ok(written) => written,
             Err(error) => {
                 tracing::error!(%error, rows = writes.len(), "commit failed");
                 match self.committed_all_the_same().await {
                     Some(written) => written,
-                    None => return Err(writes),
+                    None => return Err((writes, Cause::of(&error))),
                 }
             }
         };
@@ -379,12 +402,17 @@ impl Write {
         }
     }
 
-    fn fail(self) {
+    fn fail(self, cause: Cause) {
+        let code = match cause {
+            Cause::Outage => VaultErrorCode::Overloaded,
+            Cause::Other => VaultErrorCode::Internal,
+        };
         match self {
-            Self::Card(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
+            Self::Card(_, done) => drop(done.send(Err(code))),
+            // The network has spoken: whatever the cause, its word is not on record.
             Self::Decide(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
-            Self::Begin(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
-            Self::Open(_, done) => drop(done.send(Err(VaultErrorCode::Internal))),
+            Self::Begin(_, done) => drop(done.send(Err(code))),
+            Self::Open(_, done) => drop(done.send(Err(code))),
         }
     }
 }

@@ -6,11 +6,11 @@
 use std::path::Path;
 
 use kura_platform::clock;
+use kura_platform::database::PgPool;
 use kura_platform::tls::{TlsConfig, TlsError};
 use kura_wire::ids::MerchantId;
 use kura_wire::keys::{KeyEntry, KeyInventory, KeyPurpose, KeyState};
 use kura_wire::sealed_box::{SealingKeySet, Suite};
-use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
 use crate::config::{AcquirerConfig, Config, ServicesConfig};

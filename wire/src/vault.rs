@@ -317,7 +317,7 @@ pub enum VaultErrorCode {
     /// This peer may not do this any more, until a person releases it. Nothing was sent.
     #[error("purpose frozen")]
     PurposeFrozen,
-    /// Shedding load; nothing was done.
+    /// Shedding load, or without its database; nothing was sent on behalf of this request.
     #[error("overloaded")]
     Overloaded,
     /// Anything else; the vault's log has it.

@@ -10,6 +10,8 @@ pub mod sign_in_attempts;
 pub mod witness_checkpoints;
 pub mod witness_findings;
 
+use kura_platform::database::{PgConnection, PgPool, PgTransaction, is_outage};
+
 /// The schema that this program knows.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/admin");
 
@@ -30,12 +32,12 @@ pub enum StoreError {
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// Connections, with a limit on their number and on waiting for one.
-pub type Pool = sqlx::PgPool;
+pub type Pool = PgPool;
 /// One connection, inside a transaction.
-pub type Connection = sqlx::PgConnection;
+pub type Connection = PgConnection;
 
 /// All of it, or nothing: dropped without [`Self::commit`] it leaves no trace.
-pub struct Transaction(sqlx::Transaction<'static, sqlx::Postgres>);
+pub struct Transaction(PgTransaction<'static>);
 
 impl Transaction {
     /// Begins one.
@@ -61,8 +63,8 @@ impl Transaction {
 }
 
 impl StoreError {
-    /// Whether there was merely no free connection.
+    /// Whether there was merely no free connection, or no answer on it.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Sql(sqlx::Error::PoolTimedOut))
+        matches!(self, Self::Sql(error) if is_outage(error))
     }
 }

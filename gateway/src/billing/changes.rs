@@ -1,7 +1,7 @@
 //! Changing what a subscription is for while its period runs: what was not used is given back, what is new is paid from now on.
 //! Nothing here is final: the caller makes the invoice so, or, for a preview, forgets the whole transaction.
 
-use sqlx::PgConnection;
+use kura_platform::database::PgConnection;
 use time::OffsetDateTime;
 
 use super::invoices::{self, Draft};

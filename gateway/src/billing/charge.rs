@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{InvoiceId, TokenUse};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{customers, invoices, subscriptions as subs, views};

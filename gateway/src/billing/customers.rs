@@ -1,7 +1,7 @@
 //! What billing changes of a customer: whether an invoice is overdue, the credit, the count of invoices.
 
+use kura_platform::database::PgConnection;
 use kura_wire::ids::CustomerId;
-use sqlx::PgConnection;
 
 use crate::error::{ApiError, ApiResult};
 use crate::events::{Happened, Kind};

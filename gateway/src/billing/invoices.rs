@@ -1,9 +1,9 @@
 //! How an invoice comes to be, becomes final, is paid, called off, given up.
 
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{CustomerId, InvoiceId, PaymentIntentId, TestClockId};
 use kura_wire::money::MAX_AMOUNT_MINOR;
 use serde_json::Map;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{customers, subscriptions as subs, views};

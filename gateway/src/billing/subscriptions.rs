@@ -1,8 +1,8 @@
 //! What a subscription does by itself, and what follows from its payments.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{CustomerId, InvoiceId, SubscriptionId};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::lines::{self, Span};

@@ -1,8 +1,8 @@
 //! Whose time it is.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::TestClockId;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::codes::Code;

@@ -1,7 +1,7 @@
 //! Rows with what belongs to them, as the API shows them.
 
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{InvoiceId, SubscriptionId};
-use sqlx::PgConnection;
 
 use crate::error::ApiResult;
 use crate::render;

@@ -13,7 +13,7 @@ use crate::config::RecoveryConfig;
 use crate::edge::call::Context;
 use crate::error::ApiResult;
 use crate::routes::checkout::sessions::settle::settle;
-use crate::store::{Tenant, checkout_sessions, invoices, subscriptions, test_clocks};
+use crate::store::{Look, Tenant, checkout_sessions, invoices, subscriptions, test_clocks};
 
 /// Of each kind, that one look takes on.
 const BATCH: i64 = 16;
@@ -69,23 +69,24 @@ pub async fn run(app: App, config: RecoveryConfig, what: What) {
 }
 
 async fn claim(app: &App, what: What) -> sqlx::Result<Vec<(Tenant, Due)>> {
-    let (pool, now) = (app.db.work(), clock::now());
+    let pool = app.db.work();
+    let look = Look { now: clock::now(), pause: PAUSE, longest: LONGEST_PAUSE, limit: BATCH };
     Ok(match what {
         What::Subscriptions => {
-            let claimed = subscriptions::claim_due(pool, now, PAUSE, LONGEST_PAUSE, BATCH).await?;
-            claimed.into_iter().map(|(tenant, id)| (tenant, Due::Subscription(id))).collect()
+            let claimed = subscriptions::claim_due(pool, look).await?;
+            claimed.into_iter().map(|one| (one.tenant, Due::Subscription(one.id))).collect()
         }
         What::Invoices => {
-            let claimed = invoices::claim_due(pool, now, PAUSE, LONGEST_PAUSE, BATCH).await?;
-            claimed.into_iter().map(|(tenant, id)| (tenant, Due::Invoice(id))).collect()
+            let claimed = invoices::claim_due(pool, look).await?;
+            claimed.into_iter().map(|one| (one.tenant, Due::Invoice(one.id))).collect()
         }
         What::Clocks => {
-            let claimed = test_clocks::claim_due(pool, now, PAUSE, LONGEST_PAUSE, BATCH).await?;
-            claimed.into_iter().map(|(tenant, id)| (tenant, Due::Clock(id))).collect()
+            let claimed = test_clocks::claim_due(pool, look).await?;
+            claimed.into_iter().map(|one| (one.tenant, Due::Clock(one.id))).collect()
         }
         What::Sessions => {
-            let claimed = checkout_sessions::claim_due(pool, now, PAUSE, LONGEST_PAUSE, BATCH).await?;
-            claimed.into_iter().map(|(tenant, id)| (tenant, Due::Session(id))).collect()
+            let claimed = checkout_sessions::claim_due(pool, look).await?;
+            claimed.into_iter().map(|one| (one.tenant, Due::Session(one.id))).collect()
         }
     })
 }

@@ -13,14 +13,13 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http_body_util::BodyExt;
+use kura_platform::database::{PgTransaction, PooledConnection};
 use kura_wire::ids::RequestId;
 use kura_wire::vault::CvcRule;
 use serde_json::{Map, Value};
-use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, Transaction};
 
 use super::auth::{AuthenticatedMerchant, authenticate};
-use super::idempotency::{self, Admission};
+use super::idempotency::{self, Admission, Running};
 use super::intake::{ClientAddress, route_of};
 use super::request_log::Asker;
 use super::{body, client_secret, envelope, pan_guard};
@@ -174,7 +173,7 @@ impl Context {
     ///
     /// # Errors
     /// The database's.
-    pub async fn db(&self) -> ApiResult<PoolConnection<Postgres>> {
+    pub async fn db(&self) -> ApiResult<PooledConnection> {
         Ok(self.app.db.of(self.tenant()).await?)
     }
 
@@ -182,7 +181,7 @@ impl Context {
     ///
     /// # Errors
     /// The database's.
-    pub async fn begin(&self) -> ApiResult<Transaction<'static, Postgres>> {
+    pub async fn begin(&self) -> ApiResult<PgTransaction<'static>> {
         Ok(self.app.db.begin(self.tenant()).await?)
     }
 
@@ -368,7 +367,7 @@ async fn run_command(received: Received, work: impl Work) -> Response {
 
 async fn watched(context: &Context, tree: Map<String, Value>, work: impl Work) -> ApiResult<Value> {
     let asked = signals::ids_in(&context.path_ids, &tree);
-    let outcome = work.call(context.clone(), tree).await;
+    let outcome = work.call(context.clone(), tree).await.map_err(ApiError::once_begun);
     let outcome = client_secret::reveal(context, outcome);
     context.watch(&asked, outcome.as_ref());
     outcome
@@ -379,6 +378,7 @@ async fn run_once(received: Received, key: &str, work: impl Work) -> Response {
     let app = context.app.clone();
     let row = RowKey { tenant: context.tenant(), scope: context.scope(), key };
     let request_id = context.request_id;
+    let _runs = Running::enter(&app, request_id);
     let mut response = match idempotency::admit(&app, row, received.fingerprint, request_id).await {
         Err(error) => return error.into_response(),
         Ok(Admission::Replay { status, body, original }) => replay(status, body, original),

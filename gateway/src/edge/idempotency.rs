@@ -5,13 +5,17 @@
 //!
 //! - its parameters differ: 400, whatever the row says;
 //! - the row is `finished`: the same status and body again, marked `Idempotent-Replayed`;
-//! - the row is `in_flight`: 409, unless its process is surely gone (older than a minute, or of an earlier start of this
-//!   process): then this request takes it over, **with the old seed**;
+//! - the row is `in_flight`: 409, unless whoever ran it surely does no more (this process knows what it runs; another one's is
+//!   older than a minute, or of before this one's start): then this request takes it over, **with the old seed**;
 //! - the row is `retryable` (it ended in a 503 or 429: an outage in the middle of it): it runs again, with the old seed. A 500
 //!   is an answer like any other, and is replayed.
 //!
 //! Running again is safe because the second run computes the first run's ids, finds what it wrote, and goes on from there.
 //! A row lives for 24 hours. The answer in it is sealed under a key of this service: it may hold a secret that is shown once.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use data_encoding::BASE64;
@@ -26,11 +30,51 @@ use crate::error::{ApiError, ApiResult};
 use crate::request_ids::SEED_LEN;
 use crate::store::idempotency::{self as store, Claim, Row, RowKey};
 
+/// Pauses before a row is let go of again, where the database could not be reached: half a minute in all.
+const TRY_AGAIN_AFTER: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+];
 const MAX_KEY_LEN: usize = 255;
 /// After so long, whoever ran a request is not running it any more: every step of it has a shorter limit.
 const STALE_AFTER: time::Duration = time::Duration::seconds(60);
 /// How long an answer can be had again.
 pub const KEPT_FOR: time::Duration = time::Duration::hours(24);
+
+/// The requests with a key that this process runs at this moment.
+#[derive(Default)]
+pub struct Running(Mutex<HashSet<RequestId>>);
+
+impl Running {
+    /// This one, for as long as the answer lives.
+    pub fn enter(app: &App, request: RequestId) -> Runs {
+        app.running.set().insert(request);
+        Runs { app: app.clone(), request }
+    }
+
+    fn has(&self, row: &Row) -> bool {
+        self.set().contains(&RequestId::from_bytes(row.request_id.into_bytes()))
+    }
+
+    fn set(&self) -> std::sync::MutexGuard<'_, HashSet<RequestId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that runs.
+pub struct Runs {
+    app: App,
+    request: RequestId,
+}
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        self.app.running.set().remove(&self.request);
+    }
+}
 
 /// How a request goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,7 +121,7 @@ pub async fn admit(app: &App, key: RowKey<'_>, fingerprint: [u8; 32], request: R
             return Ok(Admission::Run { seed, first: true });
         }
         let Some(row) = store::find(&mut connection, key).await? else { continue };
-        return match decide(&row, &fingerprint, app.instance, claim.at)? {
+        return match decide(&row, &fingerprint, (app.instance, app.running.has(&row)), claim.at)? {
             Decision::Replay { status, sealed, original } => {
                 Ok(Admission::Replay { status, body: open(app, key, &sealed)?, original })
             }
@@ -96,8 +140,13 @@ enum Decision {
     TakeOver([u8; SEED_LEN]),
 }
 
-/// What to do about a row that is there.
-fn decide(row: &Row, fingerprint: &[u8; 32], instance: Uuid, now: OffsetDateTime) -> ApiResult<Decision> {
+/// What to do about a row that is there, in a process that runs its request or does not.
+fn decide(
+    row: &Row,
+    fingerprint: &[u8; 32],
+    (instance, running): (Uuid, bool),
+    now: OffsetDateTime,
+) -> ApiResult<Decision> {
     if row.fingerprint != fingerprint {
         return Err(ApiError::new(Code::IdempotencyKeyReused));
     }
@@ -107,7 +156,8 @@ fn decide(row: &Row, fingerprint: &[u8; 32], instance: Uuid, now: OffsetDateTime
         return Ok(Decision::Replay { status, sealed: body.clone(), original });
     }
     let seed = row.seed.as_slice().try_into().map_err(ApiError::internal)?;
-    let abandoned = row.state == "retryable" || now - row.claimed_at > STALE_AFTER || died(row, instance);
+    let left = row.instance == instance && !running;
+    let abandoned = row.state == "retryable" || now - row.claimed_at > STALE_AFTER || left || died(row, instance);
     if abandoned { Ok(Decision::TakeOver(seed)) } else { Err(ApiError::new(Code::IdempotencyKeyInUse)) }
 }
 
@@ -127,12 +177,14 @@ fn started_at(instance: Uuid) -> OffsetDateTime {
 
 /// Keeps, releases or forgets the row, by how the request ended. Failing here costs a replay, never a payment.
 pub async fn conclude(app: &App, key: RowKey<'_>, request: RequestId, outcome: Result<&str, (&ApiError, &str)>) {
+    if outcome.is_err_and(|(error, _)| error.code().is_transient()) {
+        return release(app, key, request);
+    }
     let mut connection = match app.db.of(key.tenant).await {
         Ok(connection) => connection,
         Err(error) => return keeps_its_claim(request, &error),
     };
     let done = match outcome {
-        Err((error, _)) if error.code().is_transient() => store::release(&mut connection, key, request).await,
         Err((error, _)) if error.code().is_validation() => store::forget(&mut connection, key, request).await,
         outcome => {
             let (status, body) = match outcome {
@@ -146,6 +198,23 @@ pub async fn conclude(app: &App, key: RowKey<'_>, request: RequestId, outcome: R
     if let Err(error) = done {
         keeps_its_claim(request, &error);
     }
+}
+
+/// Lets go of the row, for other processes too. The answer does not wait for it: the database may be what is away.
+fn release(app: &App, key: RowKey<'_>, request: RequestId) {
+    let (app, tenant, scope, name) = (app.clone(), key.tenant, key.scope, key.key.to_owned());
+    tokio::spawn(async move {
+        let mut pauses = TRY_AGAIN_AFTER.into_iter();
+        let key = RowKey { tenant, scope, key: &name };
+        while let Err(error) = try_release(&app, key, request).await {
+            let Some(pause) = pauses.next() else { return keeps_its_claim(request, &error) };
+            tokio::time::sleep(pause).await;
+        }
+    });
+}
+
+async fn try_release(app: &App, key: RowKey<'_>, request: RequestId) -> sqlx::Result<()> {
+    store::release(&mut *app.db.of(key.tenant).await?, key, request).await
 }
 
 fn seal(app: &App, key: RowKey<'_>, body: &str) -> ApiResult<String> {
@@ -204,7 +273,7 @@ mod tests {
     fn other_parameters_are_refused() {
         let (me, now) = (instance(), clock::now());
         for state in ["in_flight", "retryable", "finished"] {
-            let error = decide(&row(state, now, me), &[9; 32], me, now).unwrap_err();
+            let error = decide(&row(state, now, me), &[9; 32], (me, true), now).unwrap_err();
             assert_eq!(error.code(), Code::IdempotencyKeyReused);
         }
     }
@@ -213,7 +282,7 @@ mod tests {
     #[test]
     fn finished_rows_are_replayed() {
         let (me, now) = (instance(), clock::now());
-        let decision = decide(&row("finished", now, me), &[1; 32], me, now).unwrap();
+        let decision = decide(&row("finished", now, me), &[1; 32], (me, false), now).unwrap();
         let original = RequestId::from_bytes([3; 16]);
         assert_eq!(decision, Decision::Replay { status: 200, sealed: "{}".into(), original });
     }
@@ -223,10 +292,12 @@ mod tests {
     fn abandoned_rows_are_taken_over_with_their_seed() {
         let (me, now) = (instance(), clock::now());
         let hour = time::Duration::hours(1);
-        let in_use = decide(&row("in_flight", now, me), &[1; 32], me, now).unwrap_err();
+        let in_use = decide(&row("in_flight", now, me), &[1; 32], (me, true), now).unwrap_err();
         assert_eq!(in_use.code(), Code::IdempotencyKeyInUse);
         let taken = Ok(Decision::TakeOver([2; 16]));
-        let decided = |row: Row| decide(&row, &[1; 32], me, now).map_err(|error| error.code());
+        let decided = |row: Row| decide(&row, &[1; 32], (me, true), now).map_err(|error| error.code());
+        let left = decide(&row("in_flight", now, me), &[1; 32], (me, false), now).map_err(|error| error.code());
+        assert_eq!(left, taken, "this process knows that it runs it no more");
         assert_eq!(decided(row("retryable", now, me)), taken);
         assert_eq!(decided(row("in_flight", now - hour, me)), taken, "older than any request can be");
         let other = Uuid::from_bytes([9; 16]);

@@ -188,7 +188,7 @@ struct Written<'a> {
 impl Written<'_> {
     async fn flush(
         self,
-        conn: &mut sqlx::PgConnection,
+        conn: &mut kura_platform::database::PgConnection,
         tenant: Tenant,
         at: OffsetDateTime,
         intents: &HashMap<PaymentIntentId, Intent>,

@@ -12,11 +12,11 @@ pub mod groups;
 mod settling;
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::card::{CvcCheck, DeclineCode};
 use kura_wire::ids::TokenUse;
 use kura_wire::money::{Money, parse_currency};
 use kura_wire::vault::{Authorize, Context, CvcRule, FollowUp, Initiator, Outcome, VaultErrorCode};
-use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::deposits;

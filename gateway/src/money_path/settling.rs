@@ -1,8 +1,8 @@
 //! How an attempt's end changes its payment, and what it makes besides.
 
+use kura_platform::database::PgConnection;
 use kura_wire::three_d_secure::AuthenticationEnd;
 use kura_wire::vault::VaultErrorCode;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Ending, entry};

@@ -1,8 +1,8 @@
 //! Table `api_keys`. Keys are sought and kept by their HMAC, and named by an id.
 
 use ipnet::IpNet;
+use kura_platform::database::PgPool;
 use kura_wire::ids::{ApiKeyId, MerchantId};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

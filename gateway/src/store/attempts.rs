@@ -1,14 +1,12 @@
 //! Table `attempts`: each attempt at moving money, written before the vault is asked, settled once.
 
-use std::time::Duration;
-
-use kura_wire::ids::{AttemptId, AuthenticationId, ChargeId, MerchantId, PaymentIntentId, RefundId, RequestId};
-use sqlx::postgres::PgPool;
+use kura_platform::database::PgPool;
+use kura_wire::ids::{AttemptId, AuthenticationId, ChargeId, PaymentIntentId, RefundId, RequestId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::methods::MethodRef;
-use super::{Conn, Tenant, column, uuid};
+use super::{Claimed, Conn, Look, Tenant, claim_due, column, uuid};
 
 /// What an attempt is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -320,7 +318,7 @@ pub(crate) async fn find_by_reference(
     .fetch_optional(pool)
     .await?;
     Ok(row.map(|row| {
-        let tenant = Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode);
+        let tenant = Tenant::of(row.merchant_id, row.livemode);
         (tenant, AttemptId::from_bytes(row.id.into_bytes()))
     }))
 }
@@ -371,47 +369,17 @@ pub(crate) async fn mark_told(conn: Conn<'_>, tenant: Tenant, id: AttemptId) -> 
     Ok(done.rows_affected() == 1)
 }
 
-/// An attempt that a worker is to ask about.
-#[derive(Debug, Clone)]
-pub struct Claimed {
-    /// Whose.
-    pub tenant: Tenant,
-    /// Which.
-    pub id: AttemptId,
-    /// How often it was asked about, this time included.
-    pub count: i32,
-}
-
 /// Claims unresolved attempts that are due, each for one worker at a time: a claim lasts until its next date, which doubles
 /// from `pause` up to `longest`.
-pub async fn claim_due(
-    pool: &PgPool,
-    now: OffsetDateTime,
-    pause: Duration,
-    longest: Duration,
-    limit: i64,
-) -> sqlx::Result<Vec<Claimed>> {
-    let rows = sqlx::query!(
-        "/* gateway attempts::claim_due */
-         UPDATE attempts SET resolve_count = resolve_count + 1,
-             resolve_at = $1 + make_interval(secs => LEAST($2 * power(2, LEAST(resolve_count, 20)), $3))
-         WHERE (merchant_id, id) IN (
-             SELECT merchant_id, id FROM attempts WHERE state = 'unresolved' AND resolve_at <= $1
-             ORDER BY resolve_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-         RETURNING merchant_id, id, livemode, resolve_count",
-        now,
-        pause.as_secs_f64(),
-        longest.as_secs_f64(),
-        limit,
+pub async fn claim_due(pool: &PgPool, look: Look) -> sqlx::Result<Vec<Claimed<AttemptId>>> {
+    claim_due!(
+        "/* gateway attempts::claim_due */ ",
+        "attempts",
+        "resolve_at",
+        "resolve_count",
+        "state = 'unresolved' AND ",
+        AttemptId,
+        pool,
+        look
     )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Claimed {
-            tenant: Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode),
-            id: AttemptId::from_bytes(row.id.into_bytes()),
-            count: row.resolve_count,
-        })
-        .collect())
 }

@@ -1,15 +1,13 @@
 //! Table `authentications`: proofs of who the cardholder is.
 
-use std::time::Duration;
-
-use kura_wire::ids::{AuthenticationId, MerchantId, PaymentIntentId, SetupIntentId, TokenUse};
+use kura_platform::database::PgPool;
+use kura_wire::ids::{AuthenticationId, PaymentIntentId, SetupIntentId, TokenUse};
 use kura_wire::three_d_secure::{AuthenticationEnd, AuthenticationFlow, AuthenticationResult, ChallengePreference};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::payment_intents::{NamedCard, use_word};
-use super::{Conn, Tenant, uuid};
+use super::{Claimed, Conn, Look, Tenant, claim_due, uuid};
 
 /// What an authentication is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,35 +236,19 @@ pub async fn find_tenant(pool: &PgPool, id: AuthenticationId) -> sqlx::Result<Op
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode)))
+    Ok(row.map(|row| Tenant::of(row.merchant_id, row.livemode)))
 }
 
 /// Claims what is due to be looked at, each for one worker at a time, with pauses that double from `pause` up to `longest`.
-pub async fn claim_due(
-    pool: &PgPool,
-    now: OffsetDateTime,
-    pause: Duration,
-    longest: Duration,
-    limit: i64,
-) -> sqlx::Result<Vec<(Tenant, AuthenticationId)>> {
-    let rows = sqlx::query!(
-        "/* gateway authentications::claim_due */
-         UPDATE authentications SET look_count = look_count + 1,
-             look_at = $1 + make_interval(secs => LEAST($2 * power(2, LEAST(look_count, 20)), $3))
-         WHERE (merchant_id, id) IN (
-             SELECT merchant_id, id FROM authentications WHERE state <> 'ended' AND look_at <= $1
-             ORDER BY look_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-         RETURNING merchant_id, id, livemode",
-        now,
-        pause.as_secs_f64(),
-        longest.as_secs_f64(),
-        limit,
+pub async fn claim_due(pool: &PgPool, look: Look) -> sqlx::Result<Vec<Claimed<AuthenticationId>>> {
+    claim_due!(
+        "/* gateway authentications::claim_due */ ",
+        "authentications",
+        "look_at",
+        "look_count",
+        "state <> 'ended' AND ",
+        AuthenticationId,
+        pool,
+        look
     )
-    .fetch_all(pool)
-    .await?;
-    let claimed = rows.into_iter().map(|row| {
-        let tenant = Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode);
-        (tenant, AuthenticationId::from_bytes(row.id.into_bytes()))
-    });
-    Ok(claimed.collect())
 }

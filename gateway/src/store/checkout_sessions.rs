@@ -1,17 +1,13 @@
 //! Table `checkout_sessions`.
 
-use std::time::Duration;
-
-use kura_wire::ids::{
-    CheckoutSessionId, CustomerId, MerchantId, PaymentIntentId, PriceId, SetupIntentId, SubscriptionId,
-};
+use kura_platform::database::PgPool;
+use kura_wire::ids::{CheckoutSessionId, CustomerId, PaymentIntentId, PriceId, SetupIntentId, SubscriptionId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
+use super::{Claimed, Conn, Cursor, Listed, Look, Page, Tenant, claim_due, object, page_of, uuid};
 use crate::domain::checkout::{Mode, Status};
 
 /// A line of a session.
@@ -230,7 +226,7 @@ pub async fn find_tenant(pool: &PgPool, id: CheckoutSessionId) -> sqlx::Result<O
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode)))
+    Ok(row.map(|row| Tenant::of(row.merchant_id, row.livemode)))
 }
 
 /// The merchant's row of this id.
@@ -295,31 +291,15 @@ pub fn cursor(row: &Session) -> Cursor {
 }
 
 /// Claims sessions that are due to be looked at, each for one worker at a time, with pauses that double.
-pub async fn claim_due(
-    pool: &PgPool,
-    now: OffsetDateTime,
-    pause: Duration,
-    longest: Duration,
-    limit: i64,
-) -> sqlx::Result<Vec<(Tenant, CheckoutSessionId)>> {
-    let rows = sqlx::query!(
-        "/* gateway checkout_sessions::claim_due */
-         UPDATE checkout_sessions SET look_count = look_count + 1,
-             look_at = $1 + make_interval(secs => LEAST($2 * power(2, LEAST(look_count, 20)), $3))
-         WHERE (merchant_id, id) IN (
-             SELECT merchant_id, id FROM checkout_sessions WHERE look_at <= $1
-             ORDER BY look_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-         RETURNING merchant_id, id, livemode",
-        now,
-        pause.as_secs_f64(),
-        longest.as_secs_f64(),
-        limit,
+pub async fn claim_due(pool: &PgPool, look: Look) -> sqlx::Result<Vec<Claimed<CheckoutSessionId>>> {
+    claim_due!(
+        "/* gateway checkout_sessions::claim_due */ ",
+        "checkout_sessions",
+        "look_at",
+        "look_count",
+        "",
+        CheckoutSessionId,
+        pool,
+        look
     )
-    .fetch_all(pool)
-    .await?;
-    let claimed = rows.into_iter().map(|row| {
-        let tenant = Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode);
-        (tenant, CheckoutSessionId::from_bytes(row.id.into_bytes()))
-    });
-    Ok(claimed.collect())
 }

@@ -1,9 +1,9 @@
 //! What the console reads: payments of all merchants, and one payment's timeline. Read only; nothing here names a tenant,
 //! so nothing here may be called for a merchant.
 
+use kura_platform::database::PgPool;
 use kura_wire::control::{CardGlimpse, PaymentSummary, TimelineEntry};
 use kura_wire::ids::{AttemptId, MerchantId, PaymentIntentId, RequestId};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -5,10 +5,7 @@
 //! belongs to no merchant yet or to all of them, whose a key is, the workers' queues, the console's pages, goes over
 //! [`Db::work`], as another role that has rights to little else.
 
-use kura_platform::database::{DatabaseConfig, DatabaseError};
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgPool;
-use sqlx::{Postgres, Transaction};
+use kura_platform::database::{DatabaseConfig, DatabaseError, PgPool, PgTransaction, PooledConnection, is_silence};
 
 use super::{MIGRATIONS, Tenant};
 
@@ -39,7 +36,7 @@ impl Db {
     ///
     /// # Errors
     /// The database's.
-    pub async fn of(&self, tenant: Tenant) -> sqlx::Result<PoolConnection<Postgres>> {
+    pub async fn of(&self, tenant: Tenant) -> sqlx::Result<PooledConnection> {
         let merchant = tenant.id().to_string();
         let mut tries = 0;
         loop {
@@ -62,8 +59,8 @@ impl Db {
     ///
     /// # Errors
     /// The database's.
-    pub async fn begin(&self, tenant: Tenant) -> sqlx::Result<Transaction<'static, Postgres>> {
-        Transaction::begin(self.of(tenant).await?, None).await
+    pub async fn begin(&self, tenant: Tenant) -> sqlx::Result<PgTransaction<'static>> {
+        self.of(tenant).await?.begin_owned().await
     }
 
     /// What is done for no merchant, or across them.
@@ -80,20 +77,15 @@ impl Db {
     /// One that nobody answers.
     #[cfg(test)]
     pub(crate) fn unreachable() -> Self {
-        let pool = || {
-            let options = sqlx::postgres::PgPoolOptions::new();
-            options
-                .acquire_timeout(std::time::Duration::from_millis(50))
-                .connect_lazy("postgres://localhost:1/none")
-                .unwrap()
-        };
-        Self { merchants: pool(), work: pool() }
+        Self { merchants: PgPool::unreachable().unwrap(), work: PgPool::unreachable().unwrap() }
     }
 }
 
 /// The connection was ended while nobody used it: by a restart, an operator, a failover. Another one may be well.
 fn is_gone(error: &sqlx::Error) -> bool {
     match error {
+        // It may be there and silent. Then the others are silent too.
+        error if is_silence(error) => false,
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         // Class 57: operator intervention.
         sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),

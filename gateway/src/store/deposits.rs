@@ -1,10 +1,10 @@
 //! Table `deposits`: payments that a shopper is to bring, each asked of a network by one attempt.
 
+use kura_platform::database::PgPool;
 use kura_wire::deposit::Instructions;
-use kura_wire::ids::{AttemptId, MerchantId, PayerId, PaymentIntentId};
+use kura_wire::ids::{AttemptId, PayerId, PaymentIntentId};
 use kura_wire::payer::PayerMethod;
 use serde_json::Value;
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -214,5 +214,5 @@ pub(crate) async fn find_tenant(pool: &PgPool, id: AttemptId) -> sqlx::Result<Op
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode)))
+    Ok(row.map(|row| Tenant::of(row.merchant_id, row.livemode)))
 }

@@ -1,9 +1,9 @@
 //! Table `events`. Insert and read only; what is past its thirty days is forgotten. The statement that writes an event also puts
 //! it into the queue of each webhook endpoint that wants it.
 
+use kura_platform::database::PgPool;
 use kura_wire::ids::{EventId, RequestId};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

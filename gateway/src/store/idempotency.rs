@@ -1,7 +1,7 @@
 //! Table `idempotency_keys`.
 
+use kura_platform::database::PgPool;
 use kura_wire::ids::RequestId;
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,14 +1,12 @@
 //! Table `invoices`.
 
-use std::time::Duration;
-
-use kura_wire::ids::{CustomerId, InvoiceId, MerchantId, PaymentIntentId, SubscriptionId, TestClockId};
+use kura_platform::database::PgPool;
+use kura_wire::ids::{CustomerId, InvoiceId, PaymentIntentId, SubscriptionId, TestClockId};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
+use super::{Claimed, Conn, Cursor, Listed, Look, Page, Tenant, claim_due, object, page_of, uuid};
 use crate::domain::invoice::{Reason, Status};
 
 /// What a customer owes for a while.
@@ -340,31 +338,6 @@ pub fn cursor(row: &Invoice) -> Cursor {
 }
 
 /// Claims invoices that are due to be looked at, each for one worker at a time, with pauses that double.
-pub async fn claim_due(
-    pool: &PgPool,
-    now: OffsetDateTime,
-    pause: Duration,
-    longest: Duration,
-    limit: i64,
-) -> sqlx::Result<Vec<(Tenant, InvoiceId)>> {
-    let rows = sqlx::query!(
-        "/* gateway invoices::claim_due */
-         UPDATE invoices SET look_count = look_count + 1,
-             look_at = $1 + make_interval(secs => LEAST($2 * power(2, LEAST(look_count, 20)), $3))
-         WHERE (merchant_id, id) IN (
-             SELECT merchant_id, id FROM invoices WHERE look_at <= $1
-             ORDER BY look_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-         RETURNING merchant_id, id, livemode",
-        now,
-        pause.as_secs_f64(),
-        longest.as_secs_f64(),
-        limit,
-    )
-    .fetch_all(pool)
-    .await?;
-    let claimed = rows.into_iter().map(|row| {
-        let tenant = Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode);
-        (tenant, InvoiceId::from_bytes(row.id.into_bytes()))
-    });
-    Ok(claimed.collect())
+pub async fn claim_due(pool: &PgPool, look: Look) -> sqlx::Result<Vec<Claimed<InvoiceId>>> {
+    claim_due!("/* gateway invoices::claim_due */ ", "invoices", "look_at", "look_count", "", InvoiceId, pool, look)
 }

@@ -39,11 +39,12 @@ pub mod transfers;
 pub mod webhook_deliveries;
 pub mod webhook_endpoints;
 
+use std::time::Duration;
+
+use kura_platform::database::{PgConnection, PgPool};
 use kura_wire::ids::MerchantId;
 use serde_json::{Map, Value};
-use sqlx::PgConnection;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -61,6 +62,11 @@ impl Tenant {
     /// Of a merchant that was authenticated, or that a row names.
     pub(crate) const fn new(merchant: MerchantId, livemode: bool) -> Self {
         Self { merchant, livemode }
+    }
+
+    /// Of the merchant that a row names.
+    fn of(merchant: Uuid, livemode: bool) -> Self {
+        Self::new(MerchantId::from_bytes(merchant.into_bytes()), livemode)
     }
 
     /// The merchant.
@@ -201,6 +207,78 @@ macro_rules! page_of {
     }};
 }
 pub(crate) use page_of;
+
+/// A look of a worker's at what is due in a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// What is due until now.
+    pub now: OffsetDateTime,
+    /// When what is claimed is due again, at first; each further time after twice as long.
+    pub pause: Duration,
+    /// The longest that gets.
+    pub longest: Duration,
+    /// How many are claimed at the most.
+    pub limit: i64,
+}
+
+/// What a worker claimed: nobody else gets it before it is due again.
+#[derive(Debug, Clone, Copy)]
+pub struct Claimed<Id> {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Which.
+    pub id: Id,
+    /// How often it was claimed, this time included.
+    pub count: i32,
+}
+
+/// Claims what is due in a table, each for one worker at a time. `$at` is the column with its date, `$count` the one with the
+/// number of looks; `$filter` begins with what else must be so, and ends with AND.
+macro_rules! claim_due {
+    ($head:literal, $table:literal, $at:literal, $count:literal, $filter:literal, $id:ident, $pool:expr, $look:expr) => {{
+        let $crate::store::Look { now, pause, longest, limit } = $look;
+        let rows = sqlx::query!(
+            $head
+                + "UPDATE "
+                + $table
+                + " SET "
+                + $count
+                + " = "
+                + $count
+                + " + 1, "
+                + $at
+                + " = $1 + make_interval(secs => LEAST($2 * power(2, LEAST("
+                + $count
+                + ", 20)), $3))
+             WHERE (merchant_id, id) IN (
+                 SELECT merchant_id, id FROM "
+                + $table
+                + " WHERE "
+                + $filter
+                + $at
+                + " <= $1
+                 ORDER BY "
+                + $at
+                + " LIMIT $4 FOR UPDATE SKIP LOCKED)
+             RETURNING merchant_id, id, livemode, "
+                + $count
+                + " AS count",
+            now,
+            pause.as_secs_f64(),
+            longest.as_secs_f64(),
+            limit,
+        )
+        .fetch_all($pool)
+        .await?;
+        let claimed = rows.into_iter().map(|row| $crate::store::Claimed {
+            tenant: $crate::store::Tenant::of(row.merchant_id, row.livemode),
+            id: $id::from_bytes(row.id.into_bytes()),
+            count: row.count,
+        });
+        Ok(claimed.collect())
+    }};
+}
+pub(crate) use claim_due;
 
 #[cfg(test)]
 mod tests {

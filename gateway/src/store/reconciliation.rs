@@ -1,9 +1,11 @@
 //! Tables `settlement_rows`, `reconciliations` and `reconciliation_differences`: the networks' days and what differs.
 
+use std::time::Duration;
+
+use kura_platform::database::PgPool;
 use kura_wire::control::reconciliation::{DayCompared, Difference, Explanation, ReconcileDay};
 use kura_wire::ids::{DifferenceId, MerchantId};
 use kura_wire::notice::Network;
-use sqlx::postgres::PgPool;
 use time::{Date, OffsetDateTime};
 
 use super::{Conn, uuid};
@@ -101,9 +103,13 @@ pub(crate) async fn compare(conn: Conn<'_>, of: ReconcileDay, at: OffsetDateTime
     Ok(done.rows_affected())
 }
 
+/// A little longer than the database's own limit.
+const COMPARED_WITHIN: Duration = Duration::from_secs(305);
+
 /// Nobody else compares this network at the same time. A day of a million rows may take its time.
 pub(crate) async fn lock(conn: Conn<'_>, livemode: bool, network: Network) -> sqlx::Result<()> {
     let name = format!("reconciliation {} {livemode}", network.as_str());
+    conn.be_patient(COMPARED_WITHIN);
     sqlx::query!(
         "/* gateway reconciliation::lock */
          SELECT set_config('statement_timeout', '300s', true), pg_advisory_xact_lock(hashtextextended($1, 0))",

@@ -1,7 +1,7 @@
 //! Table `request_logs`. Written for many merchants at once, by the gateway's own work; read by each merchant.
 
+use kura_platform::database::PgPool;
 use kura_wire::ids::RequestId;
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,15 +1,13 @@
 //! Table `setup_intents`.
 
-use std::time::Duration;
-
-use kura_wire::ids::{AttemptId, AuthenticationId, CustomerId, MerchantId, SetupIntentId, TokenUse};
+use kura_platform::database::PgPool;
+use kura_wire::ids::{AttemptId, AuthenticationId, CustomerId, SetupIntentId, TokenUse};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::payment_intents::{FutureUsage, NamedCard, ThreeDSecure, use_word};
-use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
+use super::{Claimed, Conn, Cursor, Listed, Look, Page, Tenant, claim_due, object, page_of, uuid};
 use crate::domain::setup_intent::Status;
 
 /// A question to the network that is under way.
@@ -268,31 +266,15 @@ pub fn cursor(setup: &Setup) -> Cursor {
 }
 
 /// Claims those whose question is due to be looked at, each for one worker at a time, with pauses that double.
-pub async fn claim_due(
-    pool: &PgPool,
-    now: OffsetDateTime,
-    pause: Duration,
-    longest: Duration,
-    limit: i64,
-) -> sqlx::Result<Vec<(Tenant, SetupIntentId)>> {
-    let rows = sqlx::query!(
-        "/* gateway setup_intents::claim_due */
-         UPDATE setup_intents SET resolve_count = resolve_count + 1,
-             resolve_at = $1 + make_interval(secs => LEAST($2 * power(2, LEAST(resolve_count, 20)), $3))
-         WHERE (merchant_id, id) IN (
-             SELECT merchant_id, id FROM setup_intents WHERE resolve_at <= $1
-             ORDER BY resolve_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-         RETURNING merchant_id, id, livemode",
-        now,
-        pause.as_secs_f64(),
-        longest.as_secs_f64(),
-        limit,
+pub async fn claim_due(pool: &PgPool, look: Look) -> sqlx::Result<Vec<Claimed<SetupIntentId>>> {
+    claim_due!(
+        "/* gateway setup_intents::claim_due */ ",
+        "setup_intents",
+        "resolve_at",
+        "resolve_count",
+        "",
+        SetupIntentId,
+        pool,
+        look
     )
-    .fetch_all(pool)
-    .await?;
-    let claimed = rows.into_iter().map(|row| {
-        let tenant = Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode);
-        (tenant, SetupIntentId::from_bytes(row.id.into_bytes()))
-    });
-    Ok(claimed.collect())
 }

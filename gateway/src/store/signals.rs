@@ -1,8 +1,8 @@
 //! Table `signals`, and whose an id is that somebody asked for.
 
 use ipnet::IpNet;
+use kura_platform::database::PgPool;
 use kura_wire::ids::{ApiKeyId, MerchantId, RequestId, SignalId};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

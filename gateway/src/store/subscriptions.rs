@@ -1,14 +1,12 @@
 //! Table `subscriptions`.
 
-use std::time::Duration;
-
-use kura_wire::ids::{CustomerId, InvoiceId, MerchantId, SubscriptionId, TestClockId};
+use kura_platform::database::PgPool;
+use kura_wire::ids::{CustomerId, InvoiceId, SubscriptionId, TestClockId};
 use serde_json::{Map, Value};
-use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
+use super::{Claimed, Conn, Cursor, Listed, Look, Page, Tenant, claim_due, object, page_of, uuid};
 use crate::domain::subscription::{Course, Status};
 
 /// A customer's subscription.
@@ -307,31 +305,15 @@ pub fn cursor(row: &Subscription) -> Cursor {
 }
 
 /// Claims subscriptions that are due to be looked at, each for one worker at a time, with pauses that double.
-pub async fn claim_due(
-    pool: &PgPool,
-    now: OffsetDateTime,
-    pause: Duration,
-    longest: Duration,
-    limit: i64,
-) -> sqlx::Result<Vec<(Tenant, SubscriptionId)>> {
-    let rows = sqlx::query!(
-        "/* gateway subscriptions::claim_due */
-         UPDATE subscriptions SET look_count = look_count + 1,
-             look_at = $1 + make_interval(secs => LEAST($2 * power(2, LEAST(look_count, 20)), $3))
-         WHERE (merchant_id, id) IN (
-             SELECT merchant_id, id FROM subscriptions WHERE look_at <= $1
-             ORDER BY look_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-         RETURNING merchant_id, id, livemode",
-        now,
-        pause.as_secs_f64(),
-        longest.as_secs_f64(),
-        limit,
+pub async fn claim_due(pool: &PgPool, look: Look) -> sqlx::Result<Vec<Claimed<SubscriptionId>>> {
+    claim_due!(
+        "/* gateway subscriptions::claim_due */ ",
+        "subscriptions",
+        "look_at",
+        "look_count",
+        "",
+        SubscriptionId,
+        pool,
+        look
     )
-    .fetch_all(pool)
-    .await?;
-    let claimed = rows.into_iter().map(|row| {
-        let tenant = Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode);
-        (tenant, SubscriptionId::from_bytes(row.id.into_bytes()))
-    });
-    Ok(claimed.collect())
 }

@@ -1,13 +1,11 @@
 //! Table `test_clocks`: clocks that merchants turn.
 
-use std::time::Duration;
-
-use kura_wire::ids::{CustomerId, InvoiceId, MerchantId, SubscriptionId, TestClockId};
-use sqlx::postgres::PgPool;
+use kura_platform::database::PgPool;
+use kura_wire::ids::{CustomerId, InvoiceId, SubscriptionId, TestClockId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Cursor, Listed, Page, Tenant, page_of, uuid};
+use super::{Claimed, Conn, Cursor, Listed, Look, Page, Tenant, claim_due, page_of, uuid};
 
 /// What a clock does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,31 +240,15 @@ pub fn cursor(row: &TestClock) -> Cursor {
 }
 
 /// Claims clocks that are due to be looked at, each for one worker at a time, with pauses that double.
-pub async fn claim_due(
-    pool: &PgPool,
-    now: OffsetDateTime,
-    pause: Duration,
-    longest: Duration,
-    limit: i64,
-) -> sqlx::Result<Vec<(Tenant, TestClockId)>> {
-    let rows = sqlx::query!(
-        "/* gateway test_clocks::claim_due */
-         UPDATE test_clocks SET look_count = look_count + 1,
-             look_at = $1 + make_interval(secs => LEAST($2 * power(2, LEAST(look_count, 20)), $3))
-         WHERE (merchant_id, id) IN (
-             SELECT merchant_id, id FROM test_clocks WHERE look_at <= $1
-             ORDER BY look_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-         RETURNING merchant_id, id, livemode",
-        now,
-        pause.as_secs_f64(),
-        longest.as_secs_f64(),
-        limit,
+pub async fn claim_due(pool: &PgPool, look: Look) -> sqlx::Result<Vec<Claimed<TestClockId>>> {
+    claim_due!(
+        "/* gateway test_clocks::claim_due */ ",
+        "test_clocks",
+        "look_at",
+        "look_count",
+        "",
+        TestClockId,
+        pool,
+        look
     )
-    .fetch_all(pool)
-    .await?;
-    let claimed = rows.into_iter().map(|row| {
-        let tenant = Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode);
-        (tenant, TestClockId::from_bytes(row.id.into_bytes()))
-    });
-    Ok(claimed.collect())
 }

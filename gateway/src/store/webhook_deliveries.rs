@@ -1,7 +1,7 @@
 //! Table `webhook_deliveries`: the queue, and what came of it. Rows are made by [`super::events::insert_all`].
 
-use kura_wire::ids::{EventId, MerchantId, WebhookEndpointId};
-use sqlx::postgres::PgPool;
+use kura_platform::database::PgPool;
+use kura_wire::ids::{EventId, WebhookEndpointId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -102,7 +102,7 @@ pub async fn claim_due(
     .fetch_all(pool)
     .await?;
     let claimed = rows.into_iter().map(|row| Claimed {
-        tenant: Tenant::new(MerchantId::from_bytes(row.merchant_id.into_bytes()), row.livemode),
+        tenant: Tenant::of(row.merchant_id, row.livemode),
         event: EventId::from_bytes(row.event_id.into_bytes()),
         endpoint: WebhookEndpointId::from_bytes(row.endpoint_id.into_bytes()),
         attempt: row.attempts,

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kura_platform::clock;
+use kura_platform::database::PgPool;
 use kura_wire::ids::MerchantId;
 use kura_wire::sealed_box::length_prefixed;
-use sqlx::PgPool;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kura_platform::clock;
+use kura_platform::database::PgPool;
 use kura_wire::sealed_box::length_prefixed;
-use sqlx::PgPool;
 
 use super::key_provider::{DekBytes, Kek, KeyError, KeyProvider, ProviderKind, random_key};
 use crate::store::StoreError;
@@ -257,12 +257,10 @@ fn secret_binding(name: &str) -> Vec<u8> {
 pub(crate) mod tests {
     use super::*;
     use crate::crypto::root_key::RootKey;
-    use sqlx::postgres::PgPoolOptions;
 
     /// A database that nobody reaches: what has to ask it fails.
     pub(crate) fn nowhere() -> PgPool {
-        let patience = std::time::Duration::from_millis(50);
-        PgPoolOptions::new().acquire_timeout(patience).connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap()
+        PgPool::unreachable().unwrap()
     }
 
     fn root(kind: ProviderKind) -> Arc<dyn KeyProvider> {

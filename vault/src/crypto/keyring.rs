@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 
 use super::dek::Deks;
 use super::fingerprint::Fingerprints;

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use kura_platform::clock;
+use kura_platform::database::PgPool;
 use kura_wire::ids::NodeId;
-use sqlx::PgPool;
 use tokio::sync::Mutex;
 
 use self::gathered::Gathered;

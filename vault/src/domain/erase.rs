@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_platform::tls::{Admin, Peer};
 use kura_wire::control::ControlCode;
 use kura_wire::erasure::{Erase, EraseCursor, EraseProgress, EraseScope, ErasureStatement};
 use kura_wire::ids::{CardToken, CustomerId, MerchantId, PayerId, RequestId};
-use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 

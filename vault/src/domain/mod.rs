@@ -26,9 +26,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kura_platform::clock;
+use kura_platform::database::{PgPool, is_outage};
 use kura_wire::ids::{AttemptId, AuthenticationId, MerchantId, NodeId, RequestId};
 use kura_wire::vault::VaultErrorCode;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::acquirer::Acquirer;
@@ -218,16 +218,18 @@ impl Drop for Working {
 }
 
 /// Logs what can't cross the boundary, and gives the word that can.
-fn internal(error: &dyn std::error::Error) -> VaultErrorCode {
+fn internal(error: &(dyn std::error::Error + 'static)) -> VaultErrorCode {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    if causes.any(|cause| cause.downcast_ref().is_some_and(is_outage)) {
+        tracing::warn!(error = error.to_string(), "the database is away");
+        return VaultErrorCode::Overloaded;
+    }
     tracing::error!(error = error.to_string(), "vault failed");
     VaultErrorCode::Internal
 }
 
 fn store_error(error: StoreError) -> VaultErrorCode {
-    match error {
-        sqlx::Error::PoolTimedOut => VaultErrorCode::Overloaded,
-        other => internal(&other),
-    }
+    internal(&error)
 }
 
 /// The attempt's id as the database has it.

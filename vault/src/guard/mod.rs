@@ -13,8 +13,8 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use kura_platform::clock;
+use kura_platform::database::{PgPool, is_outage};
 use kura_wire::vault::{Context, VaultErrorCode};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::config::BudgetConfig;
@@ -130,7 +130,7 @@ impl Guard {
                 self.freeze(peer, purpose, AlertKind::BudgetExceeded, about).await;
                 Err(VaultErrorCode::PurposeFrozen)
             }
-            Err(sqlx::Error::PoolTimedOut) => Err(VaultErrorCode::Overloaded),
+            Err(error) if is_outage(&error) => Err(VaultErrorCode::Overloaded),
             Err(error) => {
                 tracing::error!(%error, "no lease of a budget");
                 Err(VaultErrorCode::Internal)

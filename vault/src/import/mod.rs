@@ -17,7 +17,6 @@ use kura_wire::control::ControlCode;
 use kura_wire::ids::{ImportId, MerchantId};
 use kura_wire::import::{Import, ImportBatch, ImportedBatch, MAX_BATCH_ROWS, StartImport};
 use kura_wire::vault::VaultErrorCode;
-use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::crypto::dek::DekError;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 use tokio::sync::watch;
 
 use super::LedgerError;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kura_platform::clock;
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 
 use crate::store::alerts::{self, AlertKind};
 use crate::store::openings;

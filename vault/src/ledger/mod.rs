@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use kura_ledger::note::{PublicIdentity, origin_of};
 use kura_ledger::tree::Edge;
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 use tokio::sync::watch;
 
 use crate::crypto::identity::Identity;

@@ -3,7 +3,7 @@
 
 use kura_ledger::tree::{Edge, Hash, TILE_LEN, edge_tiles, root_of};
 use kura_platform::clock;
-use sqlx::{Connection, PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 
 use super::{Ledger, LedgerError};
 use crate::store::alerts::{self, AlertKind};

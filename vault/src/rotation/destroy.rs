@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use kura_platform::clock;
-use sqlx::{Connection, PgPool};
+use kura_platform::database::PgPool;
 
 use super::tables::Table;
 use super::{RotationError, Work};

@@ -19,9 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kura_platform::clock;
+use kura_platform::database::{PgConnection, PgPool};
 use kura_wire::vault::VaultErrorCode;
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection, PgPool};
 use tokio::time::MissedTickBehavior;
 
 use crate::crypto::dek::DekError;

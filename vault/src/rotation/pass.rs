@@ -4,8 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use sqlx::Connection;
-use sqlx::postgres::PgConnection;
+use kura_platform::database::PgConnection;
 use uuid::Uuid;
 
 use super::batch::{self, Batch, Sealer};

@@ -1,6 +1,7 @@
 //! The tables that a DEK rotation reseals: the one place to add another, with its statements beside [`crate::store::reseal`].
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
+use sqlx::PgExecutor;
 
 use crate::crypto::field::DataClass;
 use crate::store::reseal::{self, Pages, Resealed, SealedRow};

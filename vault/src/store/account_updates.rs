@@ -1,6 +1,6 @@
 //! The history of cards that were replaced under their tokens.
 
-use sqlx::PgConnection;
+use kura_platform::database::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Alerts that the vault raises about itself. Each is logged too, where its row is written.
 
-use sqlx::{PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Attempts at moving money, recorded before anything is sent and decided once.
 
-use sqlx::{PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Questions of 3-D Secure, recorded before they are asked and ended once.
 
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Openings that were taken out of a ceiling, by minute and by day, for all nodes together.
 
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 use time::OffsetDateTime;
 
 use super::StoreError;

@@ -1,6 +1,6 @@
 //! Canaries, by the keyed hash of their record: this table tells nobody which records they are.
 
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

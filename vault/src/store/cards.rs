@@ -1,6 +1,6 @@
 //! Sealed cards.
 
-use sqlx::{PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

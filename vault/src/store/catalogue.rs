@@ -1,6 +1,6 @@
 //! The database's own catalogue: which columns hold account or personal data, and whether one could hold a security code.
 
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 
 use super::StoreError;
 

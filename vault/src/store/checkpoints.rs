@@ -1,6 +1,6 @@
 //! What this vault has signed of its ledger. The service's role can add and read; it can't change or delete one.
 
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 use time::OffsetDateTime;
 
 use super::StoreError;

@@ -1,6 +1,7 @@
 //! Sets of custodians. Never a share.
 
-use sqlx::{PgConnection, PgExecutor};
+use kura_platform::database::PgConnection;
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

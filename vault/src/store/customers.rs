@@ -1,7 +1,7 @@
 //! Sealed customers.
 
+use kura_platform::database::{PgConnection, PgPool};
 use kura_wire::payer::PersonFields;
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Proofs of erasure. The service's role can add and read them; it can't change or delete one.
 
-use sqlx::{PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

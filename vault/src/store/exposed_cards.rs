@@ -1,6 +1,6 @@
 //! The watchlist of exposed cards, and the uses of its cards that were flagged.
 
-use sqlx::{PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! What peers may not do any more, until a person releases it.
 
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! What is held and until when: the views `held_cards`, `held_payers` and `held_customers`, where the rules of retention are.
 
-use sqlx::{PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

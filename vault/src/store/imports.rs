@@ -1,6 +1,6 @@
 //! Bulk loads of cards, their batches, and the copying in of a batch's cards.
 
-use sqlx::{PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -199,14 +199,13 @@ pub async fn insert_batch(
 /// # Errors
 /// [`StoreError`]; none is in then.
 pub async fn copy_cards(connection: &mut PgConnection, rows: &[u8]) -> Result<u64, StoreError> {
-    let mut copy = connection
-        .copy_in_raw(
+    connection
+        .copy_in(
             "/* vault imports::copy_cards */
              COPY cards (id, merchant_id, livemode, key_id, pan_sealed, holder_sealed, fingerprint_hash,
                  merchant_fingerprint, brand, bin, last_four, exp_month, exp_year, created_at, saved_at, imported_on)
              FROM STDIN (FORMAT binary)",
+            rows,
         )
-        .await?;
-    copy.send(rows).await?;
-    copy.finish().await
+        .await
 }

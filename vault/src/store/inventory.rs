@@ -1,6 +1,6 @@
 //! What the inventory of keys says of those in the database. No wrapping is read.
 
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

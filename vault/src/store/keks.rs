@@ -1,6 +1,7 @@
 //! Key encryption keys by version, and the secrets wrapped under them that are no DEKs.
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,6 +1,7 @@
 //! How far each node's ledger goes, and which process may write it.
 
-use sqlx::{PgConnection, PgExecutor};
+use kura_platform::database::PgConnection;
+use sqlx::PgExecutor;
 
 use super::StoreError;
 

@@ -1,7 +1,8 @@
 //! Complete tiles of the ledgers' trees, added in the transaction that completes them and never changed.
 
 use kura_ledger::tree::{Hash, Tile};
-use sqlx::{PgConnection, PgExecutor};
+use kura_platform::database::PgConnection;
+use sqlx::PgExecutor;
 
 use super::StoreError;
 

@@ -30,8 +30,10 @@ pub mod retention;
 pub mod rotations;
 pub mod sweeps;
 
+use kura_platform::database::PgPool;
+
 /// What the database says went wrong. Its message never holds a value of ours: all values are bound parameters.
 pub type StoreError = sqlx::Error;
 
 /// Connections to the vault's database.
-pub type Pool = sqlx::PgPool;
+pub type Pool = PgPool;

@@ -1,7 +1,8 @@
 //! The access ledger's rows. The service's role can add and read them; it can't change or delete one.
 
 use kura_ledger::opening::Opening;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
+use sqlx::PgExecutor;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 

@@ -3,7 +3,8 @@
 //! A further table needs its own four statements, in a file beside this one, and its lines in
 //! [`crate::rotation::tables`].
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::StoreError;

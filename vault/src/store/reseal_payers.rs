@@ -1,6 +1,7 @@
 //! Reseal of `payers`, page by page, as [`super::reseal`] does it for cards.
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use super::StoreError;

@@ -1,6 +1,6 @@
 //! How long what may be kept.
 
-use sqlx::PgPool;
+use kura_platform::database::PgPool;
 use time::OffsetDateTime;
 
 use super::StoreError;

@@ -1,6 +1,7 @@
 //! Rotations of keys: what is under way, how far it is, and where it goes on.
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

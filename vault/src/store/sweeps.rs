@@ -1,6 +1,6 @@
 //! The sweeper's place in each table.
 
-use sqlx::{PgConnection, PgPool};
+use kura_platform::database::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -1,9 +1,9 @@
 //! `/v1/charges`.
 
+use kura_platform::database::PgConnection;
 use kura_wire::ids::PaymentIntentId;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::PgConnection;
 
 use crate::edge::call::Context;
 use crate::endpoint::list::{List, ListParams};

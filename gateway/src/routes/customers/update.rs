@@ -1,6 +1,7 @@
 //! `POST /v1/customers/{id}`.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{CustomerId, TokenUse};
 use kura_wire::payer::{PersonField, PersonFields, Personal, UpdateCustomer as UpdateInVault};
 use kura_wire::vault::VaultErrorCode;
@@ -110,7 +111,7 @@ pub async fn run(context: Context, asked: UpdateCustomer) -> ApiResult<Found> {
     Ok(shown)
 }
 
-async fn shown(conn: &mut sqlx::PgConnection, context: &Context, customer: Customer) -> ApiResult<Found> {
+async fn shown(conn: &mut PgConnection, context: &Context, customer: Customer) -> ApiResult<Found> {
     let card = match customer.default_card {
         Some(record) => cards::find(conn, context.tenant(), record).await?,
         None => None,

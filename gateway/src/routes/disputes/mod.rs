@@ -3,10 +3,10 @@
 pub mod answer;
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{ChargeId, PaymentIntentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::PgConnection;
 
 use crate::edge::call::Context;
 use crate::endpoint::list::{List, ListParams};

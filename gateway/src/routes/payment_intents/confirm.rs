@@ -1,11 +1,11 @@
 //! `POST /v1/payment_intents/{id}/confirm`: asks for the money, or for what has to come before it.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{PaymentIntentId, TokenUse};
 use kura_wire::vault::Attach;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::PgConnection;
 
 use super::flow::{NextAttempt, answer, answer_met, next_attempt, refused};
 use super::render_one;

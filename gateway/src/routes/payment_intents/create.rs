@@ -1,12 +1,12 @@
 //! `POST /v1/payment_intents`, with `confirm=true` a whole payment in one call.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{CustomerId, PaymentIntentId, TokenUse};
 use kura_wire::money::{Currency, Money};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sqlx::PgConnection;
 
 use super::confirm::{MethodOptions, Target, Terms, Usage, confirm, meet};
 use super::{deposit, render_one};

@@ -1,7 +1,7 @@
 //! Confirming a payment that is made without a card: the network is asked to take the shopper's money.
 
 use kura_platform::clock;
-use sqlx::PgConnection;
+use kura_platform::database::PgConnection;
 use time::OffsetDateTime;
 
 use super::confirm::{Target, Terms, locked};

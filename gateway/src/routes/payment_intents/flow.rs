@@ -1,7 +1,7 @@
 //! What confirm, capture, cancel and refund share: finding out whether an earlier run of the same request already made an
 //! attempt, and turning an attempt's end into an answer.
 
-use sqlx::PgConnection;
+use kura_platform::database::PgConnection;
 
 use super::render_one;
 use crate::codes::Code;

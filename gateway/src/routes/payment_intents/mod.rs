@@ -8,10 +8,10 @@ pub mod deposit;
 pub mod flow;
 pub mod update;
 
+use kura_platform::database::PgConnection;
 use kura_wire::ids::CustomerId;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::domain::payment_intent::Status;

@@ -3,11 +3,11 @@
 pub mod create;
 pub mod update;
 
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{PriceId, ProductId};
 use kura_wire::money::currency_code;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::PgConnection;
 
 use crate::codes::Code;
 use crate::edge::call::Context;

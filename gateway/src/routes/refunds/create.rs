@@ -1,11 +1,11 @@
 //! `POST /v1/refunds`: gives captured money back, never more than was captured, however many ask at once.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{ChargeId, PaymentIntentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sqlx::PgConnection;
 
 use crate::codes::Code;
 use crate::domain::payment_intent::{Event, Refusal};

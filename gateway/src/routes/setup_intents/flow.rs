@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use kura_platform::clock;
+use kura_platform::database::{PgConnection, PgTransaction};
 use kura_wire::card::DeclineCode;
 use kura_wire::ids::AuthenticationId;
 use kura_wire::three_d_secure::{self as wire, AuthenticationEnd, ChallengePreference};
 use kura_wire::vault::{Outcome, Resolve, Verify};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::render_in;
@@ -149,7 +149,7 @@ pub async fn heard(
     }
 }
 
-type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
+type Tx = PgTransaction<'static>;
 
 async fn lock(context: &Context, authentication: &Authentication) -> ApiResult<(Tx, Setup)> {
     let Owner::Setup(id) = authentication.owner else { return Err(ApiError::internal("not of a set-up")) };

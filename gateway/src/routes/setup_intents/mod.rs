@@ -5,10 +5,10 @@ pub mod create;
 pub mod flow;
 pub mod update;
 
+use kura_platform::database::PgConnection;
 use kura_wire::ids::CustomerId;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::domain::setup_intent::Status;

@@ -1,8 +1,8 @@
 //! Changing a subscription, its items among it: the way that updates of subscriptions, updates of items and previews share.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{SubscriptionId, SubscriptionItemId};
-use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::parts::{NowOr, Proration, check_together};

@@ -5,10 +5,10 @@ pub mod page;
 pub mod pay;
 pub mod settle;
 
+use kura_platform::database::PgConnection;
 use kura_wire::ids::{CheckoutSessionId, CustomerId, PaymentIntentId, SubscriptionId};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::PgConnection;
 
 use crate::domain::checkout::Status;
 use crate::edge::call::Context;

@@ -2,8 +2,8 @@
 //! late. The shopper's own request settles it, or the worker does.
 
 use kura_platform::clock;
+use kura_platform::database::PgConnection;
 use kura_wire::ids::CheckoutSessionId;
-use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::shown;
