@@ -418,6 +418,15 @@ fn only_the_network_says_that_money_is_there() {
         (late["id"], late["kind"]) = (json!(id), json!(kind));
         assert_eq!(send("konbini", &real, &late, 0), 204);
     }
+    // What was heard under an id is not heard again, not even of another payment.
+    let waiting = pay(stack, "konbini", 6_611, &[]);
+    let mut elsewhere = late.clone();
+    elsewhere["id"] = json!("forged-4");
+    elsewhere["kind"] = json!("expired");
+    elsewhere["network_reference"] = reference_of(stack, &waiting).into();
+    elsewhere["money"]["amount_minor"] = json!(6_611);
+    assert_eq!(send("konbini", &real, &elsewhere, 0), 204);
+    assert_eq!(intent(stack, &waiting)["status"], "requires_action");
     let (told, entries, heard) = after("heard otherwise");
     assert_eq!((told, entries, heard.as_str()), (once.0, once.1, "4"));
 }
