@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use kura_platform::clock;
-use kura_wire::ids::{BODY_LEN, CardToken, Id, RequestId, SignalId};
+use kura_wire::ids::{BODY_LEN, BalanceTransactionId, CardToken, Id, MerchantId, RequestId, SignalId};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
@@ -172,6 +172,7 @@ fn known(text: &str) -> Option<(&'static str, [u8; 16])> {
         )*};
     }
     one_of!(
+        BalanceTransactionId,
         CustomerId,
         PaymentIntentId,
         SetupIntentId,
@@ -186,7 +187,8 @@ fn known(text: &str) -> Option<(&'static str, [u8; 16])> {
         InvoiceId,
         CheckoutSessionId,
         TestClockId,
-        WebhookEndpointId
+        WebhookEndpointId,
+        RequestId
     );
     None
 }
@@ -229,7 +231,7 @@ async fn write(app: &App, note: Note, times: i32) -> sqlx::Result<()> {
         About::Kind(kind) => (kind, None, None),
         About::Id(id) => {
             let Some((prefix, bytes)) = known(&id) else { return Ok(()) };
-            match store::find_owner(app.db.work(), prefix, bytes).await? {
+            match find_owner(app, prefix, bytes).await? {
                 // Its own of the other mode, or gone since: a mistake.
                 Some(owner) if owner == note.key.merchant => (Kind::MissingObject, Some(id), Some(owner)),
                 Some(owner) => (Kind::ForeignObject, Some(id), Some(owner)),
@@ -254,6 +256,21 @@ async fn write(app: &App, note: Note, times: i32) -> sqlx::Result<()> {
     };
     tracing::warn!(signal = kind.as_str(), merchant = %signal.merchant, key = %signal.key, request_id = %signal.request, "signal");
     store::insert(app.db.work(), &signal).await
+}
+
+/// A movement of money has the letters of what moved it: a charge, a refund or a dispute, whose coming back has the last one turned.
+async fn find_owner(app: &App, prefix: &str, bytes: [u8; 16]) -> sqlx::Result<Option<MerchantId>> {
+    if prefix != BalanceTransactionId::PREFIX {
+        return store::find_owner(app.db.work(), prefix, bytes).await;
+    }
+    let mut back = bytes;
+    back.last_mut().into_iter().for_each(|last| *last ^= 1);
+    for (prefix, bytes) in [("ch", bytes), ("re", bytes), ("dp", bytes), ("dp", back)] {
+        if let Some(owner) = store::find_owner(app.db.work(), prefix, bytes).await? {
+            return Ok(Some(owner));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -200,6 +200,31 @@ fn expansions_and_replays_need_the_rights() {
     assert_eq!(expanded["customer"]["id"], customer);
 }
 
+/// A client secret lets a page go on with a payment, so it is shown to those alone who may change it: not to a key that may only
+/// read, wherever in an answer the payment stands, nor in what was answered to another key.
+#[test]
+fn client_secrets_are_for_those_who_may_write() {
+    let sk = &stack().run().keys.sk_test;
+    let form = [("amount", "1500"), ("currency", "jpy"), ("payment_method", "pm_card_visa"), ("confirm", "true")];
+    let paid = ok(&Asked::post("/v1/payment_intents", sk, &form).send());
+    let setup = ok(&Asked::post("/v1/setup_intents", sk, &[("payment_method", "pm_card_visa")]).send());
+    let (id, charge) = (paid["id"].as_str().unwrap(), paid["latest_charge"].as_str().unwrap());
+    let paths = [
+        format!("/v1/payment_intents/{id}"),
+        "/v1/payment_intents?limit=3".to_owned(),
+        format!("/v1/charges/{charge}?expand[]=payment_intent"),
+        format!("/v1/setup_intents/{}", setup["id"].as_str().unwrap()),
+    ];
+    let reading =
+        make("restricted", json!({ "rights": ["payment_intents:read", "setup_intents:read", "charges:write"] }));
+    let writing =
+        make("restricted", json!({ "rights": ["payment_intents:write", "setup_intents:write", "charges:read"] }));
+    for path in &paths {
+        let shown = |key: &str| ok(&Asked::get(path, key).send()).to_string().contains("_secret_");
+        assert_eq!((shown(sk), shown(&writing.key), shown(&reading.key)), (true, true, false), "{path}");
+    }
+}
+
 /// A key with addresses is good from those alone. What stands in the header before our own proxy's word counts for nothing.
 #[test]
 fn keys_are_bound_to_addresses() {

@@ -73,6 +73,14 @@ fn reference(stack: &Stack, payment: &Value) -> String {
     hex
 }
 
+/// The reference by which the network knows the request of this payment.
+fn reference_of(stack: &Stack, payment: &Value) -> String {
+    let id: kura_wire::ids::PaymentIntentId = id(payment).parse().unwrap();
+    let id = uuid::Uuid::from_bytes(*id.as_bytes());
+    let find = "SELECT network_reference FROM attempts WHERE kind = 'deposit' AND payment_intent_id";
+    stack.sql("gateway", &format!("{find} = '{id}'"))
+}
+
 /// What a payer does, over the simulator's interface for tests.
 fn act(stack: &Stack, path: &str, body: &Value) -> Value {
     let url = format!("{}/deposits/acts/{path}", stack.run().networks);
@@ -320,35 +328,107 @@ fn only_the_network_says_that_money_is_there() {
         "id": "forged-1", "method": "konbini", "kind": "paid", "network_reference": reference(stack, &payment),
         "money": { "amount_minor": 6_610, "currency": "JPY" }, "at": "2026-11-25T00:00:00Z",
     });
-    let send = |path: &str, secret: &Secret, body: &Value, age: i64| {
-        let (body, second) = (body.to_string(), kura_platform::clock::now().unix_timestamp() - age);
-        let signature = secret.sign("msg_1", second, body.as_bytes());
+    let send_as = |path: &str, secret: &Secret, (signed, sent): (&Value, &Value), age: i64, id: &str| {
+        let second = kura_platform::clock::now().unix_timestamp() - age;
+        let signature = secret.sign("msg_1", second, signed.to_string().as_bytes());
         let request = Stack::http()
             .post(format!("{}/networks/{path}/notices", stack.run().gateway))
-            .header(ID, "msg_1")
+            .header(ID, id)
             .header(TIMESTAMP, second.to_string())
             .header(SIGNATURE, signature)
             .header("content-type", "application/json")
-            .body(body);
+            .body(sent.to_string());
         block_on(async { request.send().await.unwrap().status().as_u16() })
     };
+    let send = |path: &str, secret: &Secret, body: &Value, age: i64| send_as(path, secret, (body, body), age, "msg_1");
     let real = Secret::read(&stack.state().join("notices/konbini.secret")).unwrap();
     let other = Secret::read(&stack.state().join("notices/payeasy.secret")).unwrap();
     assert_eq!(send("konbini", &other, &notice, 0), 401, "another network's secret");
     assert_eq!(send("konbini", &Secret::parse(&Secret::draw()).unwrap(), &notice, 0), 401, "a stranger's");
     assert_eq!(send("konbini", &real, &notice, 600), 401, "ten minutes old");
+    assert_eq!(send("konbini", &real, &notice, -600), 401, "ten minutes ahead");
+    assert_eq!(send_as("konbini", &real, (&notice, &notice), 0, "msg_2"), 401, "another message's signature");
     assert_eq!(send("payeasy", &other, &notice, 0), 400, "of another network");
+    assert_eq!(send("card", &other, &notice, 0), 401);
+    assert_eq!(send("nowhere", &real, &notice, 0), 404);
     let mut wrong = notice.clone();
+    wrong["method"] = json!("payeasy");
+    assert_eq!(send("payeasy", &other, &wrong, 0), 404, "a network tells of its own deposits");
+    wrong = notice.clone();
+    wrong["kind"] = json!("expired");
+    assert_eq!(send_as("konbini", &real, (&notice, &wrong), 0, "msg_1"), 401, "altered on the way");
+    wrong = notice.clone();
     wrong["money"]["amount_minor"] = json!(66_100);
     assert_eq!(send("konbini", &real, &wrong, 0), 400, "another sum");
     wrong = notice.clone();
+    wrong["money"] = json!({ "amount_minor": 6_610, "currency": "USD" });
+    assert_eq!(send("konbini", &real, &wrong, 0), 400, "other money");
+    wrong = notice.clone();
     wrong["network_reference"] = json!("AAAAAAAAAAAA");
     assert_eq!(send("konbini", &real, &wrong, 0), 404, "nobody's");
+    let by_card = [("amount", "6610"), ("currency", "jpy"), ("payment_method", "pm_card_visa"), ("confirm", "true")];
+    let by_card = ok(&post(stack, "/v1/payment_intents", &by_card));
+    let charge: kura_wire::ids::ChargeId = by_card["latest_charge"].as_str().unwrap().parse().unwrap();
+    let charge = uuid::Uuid::from_bytes(*charge.as_bytes());
+    wrong["network_reference"] =
+        stack.sql("gateway", &format!("SELECT network_reference FROM attempts WHERE charge_id = '{charge}'")).into();
+    assert_eq!(send("konbini", &real, &wrong, 0), 404, "a card's payment");
+    // Another merchant's deposit is that merchant's, whatever else is said: nothing of this merchant's is paid by it.
+    let theirs = [
+        ("amount", "6610"),
+        ("currency", "jpy"),
+        ("confirm", "true"),
+        ("payment_method_data[type]", "konbini"),
+        ("payment_method_types[]", "konbini"),
+        ("payment_method_data[billing_details][name]", NAME),
+        ("payment_method_data[billing_details][phone]", PHONE),
+    ];
+    let theirs = ok(&stack.post("/v1/payment_intents", &stack.run().keys.other_sk_test, &theirs));
+    wrong["network_reference"] = reference_of(stack, &theirs).into();
+    wrong["id"] = json!("forged-2");
+    assert_eq!(send("konbini", &real, &wrong, 0), 204);
+    let path = format!("/v1/payment_intents/{}", id(&theirs));
+    assert_eq!(ok(&stack.read(&path, &stack.run().keys.other_sk_test))["status"], "succeeded");
     assert_eq!(intent(stack, &payment)["status"], "requires_action");
     assert_eq!(send("konbini", &real, &notice, 0), 204);
+    let after = |what: &str| {
+        let told = told(stack, &payment);
+        let id: kura_wire::ids::PaymentIntentId = id(&payment).parse().unwrap();
+        let id = uuid::Uuid::from_bytes(*id.as_bytes());
+        let entries = stack.sql("gateway", &format!("SELECT count(*) FROM timeline WHERE payment_intent_id = '{id}'"));
+        let heard = stack.sql(
+            "gateway",
+            &format!(
+                "SELECT count(*) FROM notices n JOIN attempts a ON a.id = n.attempt_id
+             WHERE a.payment_intent_id = '{id}'"
+            ),
+        );
+        assert_eq!(intent(stack, &payment)["status"], "succeeded", "{what}");
+        assert_eq!(booked(stack, &payment), "deposit konbini_receivable>merchant_payable 6610", "{what}");
+        (told, entries, heard)
+    };
+    let once = after("heard once");
     assert_eq!(send("konbini", &real, &notice, 0), 204, "heard before");
-    assert_eq!(intent(stack, &payment)["status"], "succeeded");
-    assert_eq!(booked(stack, &payment), "deposit konbini_receivable>merchant_payable 6610");
+    let mut late = notice.clone();
+    late["kind"] = json!("expired");
+    assert_eq!(send("konbini", &real, &late, 0), 204, "under an id that was heard before");
+    assert_eq!(after("heard again"), once);
+    // Under ids of their own they are heard, and say nothing new.
+    for (id, kind) in [("forged-3", "paid"), ("forged-4", "expired"), ("forged-5", "refused")] {
+        (late["id"], late["kind"]) = (json!(id), json!(kind));
+        assert_eq!(send("konbini", &real, &late, 0), 204);
+    }
+    // What was heard under an id is not heard again, not even of another payment.
+    let waiting = pay(stack, "konbini", 6_611, &[]);
+    let mut elsewhere = late.clone();
+    elsewhere["id"] = json!("forged-4");
+    elsewhere["kind"] = json!("expired");
+    elsewhere["network_reference"] = reference_of(stack, &waiting).into();
+    elsewhere["money"]["amount_minor"] = json!(6_611);
+    assert_eq!(send("konbini", &real, &elsewhere, 0), 204);
+    assert_eq!(intent(stack, &waiting)["status"], "requires_action");
+    let (told, entries, heard) = after("heard otherwise");
+    assert_eq!((told, entries, heard.as_str()), (once.0, once.1, "4"));
 }
 
 /// What the networks' rules forbid is said at once.

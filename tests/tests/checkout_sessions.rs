@@ -213,6 +213,182 @@ fn sessions_end_and_are_guarded() {
     }
 }
 
+/// What the page's form answers: the code of its error, or `ok`.
+fn answered(answer: &Answer) -> String {
+    answer.json()["error"]["code"].as_str().unwrap_or("ok").to_owned()
+}
+
+/// The paid charges of a session's payment.
+fn paid(stack: &Stack, session: &Value) -> usize {
+    let now = get(stack, &format!("/v1/checkout/sessions/{}", id(session)));
+    let Some(intent) = now["payment_intent"].as_str() else { return 0 };
+    let charges = get(stack, &format!("/v1/charges?payment_intent={intent}"));
+    charges["data"].as_array().unwrap().iter().filter(|charge| charge["paid"] == true).count()
+}
+
+/// A form that is sent while another one is under way is turned away, and of many at once one pays. A page that was paid on, from
+/// two windows or twice from one, is paid once.
+#[test]
+fn a_form_that_is_sent_twice_pays_once() {
+    let stack = Stack::shared();
+    let gateway = &stack.run().gateway;
+    let session = payment(stack, &[("metadata[twice]", "yes")]);
+    let url = session["url"].as_str().unwrap();
+    let page = stack.get(url).text;
+    let bodies: Vec<Value> = (0..4).map(|_| json!({ "token": token(stack, &page, CARD) })).collect();
+    stack.sql("gateway", "UPDATE checkout_sessions SET trying = true, tries = 1 WHERE metadata ? 'twice'");
+    assert_eq!(answered(&send(url, gateway, &bodies[0])), "idempotency_key_in_use");
+    assert_eq!(paid(stack, &session), 0);
+    stack.sql("gateway", "UPDATE checkout_sessions SET trying = false WHERE metadata ? 'twice'");
+    let answers: Vec<String> = std::thread::scope(|scope| {
+        let sent: Vec<_> = bodies.iter().map(|body| scope.spawn(|| answered(&send(url, gateway, body)))).collect();
+        sent.into_iter().map(|sent| sent.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|answer| *answer == "ok").count(), 1, "{answers:?}");
+    let others = ["ok", "idempotency_key_in_use", "checkout_session_unexpected_state"];
+    assert!(answers.iter().all(|answer| others.contains(&answer.as_str())), "{answers:?}");
+    for body in &bodies {
+        assert_eq!(answered(&send(url, gateway, body)), "checkout_session_unexpected_state");
+    }
+    assert_eq!((paid(stack, &session), events_about(stack, &session).len()), (1, 1));
+    let amount = get(stack, &format!("/v1/checkout/sessions/{}?expand[]=payment_intent", id(&session)));
+    assert_eq!(amount["payment_intent"]["amount_received"], 2400);
+}
+
+/// A page whose time is over takes no card, also before anybody has noticed; and no page but our own can send its form.
+#[test]
+fn a_page_whose_time_is_over_takes_nothing() {
+    let stack = Stack::shared();
+    let gateway = &stack.run().gateway;
+    let session = payment(stack, &[("metadata[over]", "yes")]);
+    let url = session["url"].as_str().unwrap();
+    let page = stack.get(url).text;
+    let body = json!({ "token": token(stack, &page, CARD) });
+    for origin in [
+        "null",
+        "",
+        "http://localhost",
+        &format!("{gateway}/"),
+        &format!("{gateway}.evil.example"),
+        &stack.run().fronts,
+    ] {
+        assert_eq!(answered(&send(url, origin, &body)), "origin_not_allowed", "{origin}");
+    }
+    let bare = Stack::http().post(url).json(&body);
+    let bare: Value = block_on(async { bare.send().await.unwrap().json().await.unwrap() });
+    assert_eq!(bare["error"]["code"], "origin_not_allowed");
+    let over =
+        "UPDATE checkout_sessions SET expires_at = now(), look_at = now() + interval '1 hour' WHERE metadata ? 'over'";
+    stack.sql("gateway", over);
+    assert_eq!(answered(&send(url, gateway, &body)), "checkout_session_unexpected_state");
+    assert!(!stack.get(url).text.contains("data-key"));
+    assert_eq!((paid(stack, &session), events_about(stack, &session).len()), (0, 0));
+    let ids = ["cs_00000000000000000000000000", "cs_x", "pi_00000000000000000000000000", "%20"];
+    for unknown in ids {
+        let url = format!("{gateway}/checkout/pay/{unknown}");
+        assert_eq!(answered(&send(&url, gateway, &body)), "resource_missing");
+        assert_eq!((stack.get(&url).status, stack.get(&format!("{url}/return")).status), (404, 404));
+    }
+}
+
+/// The form takes a token that was made for this merchant, once: no saved card, whose name a shopper may have seen; no token of
+/// another merchant, which stays good for that one; none that was used.
+#[test]
+fn a_form_takes_its_own_tokens_alone() {
+    let stack = Stack::shared();
+    let (run, gateway) = (stack.run(), &stack.run().gateway);
+    let customer = post(stack, "/v1/customers", &[("payment_method", "pm_card_visa")]);
+    let saved = get(stack, &format!("/v1/customers/{}/payment_methods", id(&customer)))["data"][0]["id"].clone();
+    let saved = saved.as_str().unwrap();
+    let session = payment(stack, &[]);
+    let url = session["url"].as_str().unwrap();
+    let page = stack.get(url).text;
+    let used = token(stack, &page, CARD);
+    let another = payment(stack, &[]);
+    assert_eq!(answered(&send(another["url"].as_str().unwrap(), gateway, &json!({ "token": used }))), "ok");
+
+    let keys = serde_json::from_str(&stack.get(&format!("{gateway}/checkout/sealing_keys")).text).unwrap();
+    let sealing: SealingKey = kura_shopper::checked_key(&keys, &run.vault_identity, Suite::X25519).unwrap();
+    let card = TypedCard::new(CARD, "123");
+    let sealed = seal(&sealing, &card, &run.keys.other_pk_test, &run.fronts, clock::now_ms()).unwrap();
+    let theirs = stack.post_json("/v1/tokens", &run.keys.other_pk_test, &json!({ "card": { "sealed_box": sealed } }));
+    let theirs = id(&theirs.json()).to_owned();
+
+    let renamed = saved.replace("pm_", "tok_");
+    let cases = [
+        (saved, "resource_missing"),
+        (renamed.as_str(), "resource_missing"),
+        ("pm_card_visa", "resource_missing"),
+        (theirs.as_str(), "resource_missing"),
+        (used.as_str(), "token_already_used"),
+        (id(&customer), "resource_missing"),
+    ];
+    for (token, code) in cases {
+        let refused = answered(&send(url, gateway, &json!({ "token": token })));
+        assert!(refused == code || (token == renamed && refused != "ok"), "{token}: {refused}");
+        assert_eq!(paid(stack, &session), 0, "{token}");
+    }
+    for body in [json!({ "token": "tok_visa", "amount": 1 }), json!({ "token": "tok_visa", "customer": id(&customer) })]
+    {
+        assert_eq!(
+            answered(&send(url, gateway, &body)),
+            "parameter_unknown",
+            "what it costs is not the shopper's word"
+        );
+    }
+    assert_eq!(get(stack, &format!("/v1/checkout/sessions/{}", id(&session)))["status"], "open");
+    let form = [
+        ("amount", "1500"),
+        ("currency", "jpy"),
+        ("confirm", "true"),
+        ("payment_method_data[type]", "card"),
+        ("payment_method_data[card][token]", theirs.as_str()),
+    ];
+    let own = stack.post("/v1/payment_intents", &run.keys.other_sk_test, &form);
+    assert_eq!(own.status, 200, "not used up by who had no right to it: {}", own.text);
+}
+
+/// No page that a shopper sees can be framed by anybody, run a script from elsewhere, or send a form elsewhere; but for the card
+/// fields, which those may frame that the key allows.
+#[test]
+fn shoppers_pages_cannot_be_framed() {
+    let stack = Stack::shared();
+    let gateway = &stack.run().gateway;
+    let form = [
+        ("amount", "1000"),
+        ("currency", "jpy"),
+        ("confirm", "true"),
+        ("payment_method_data[type]", "konbini"),
+        ("payment_method_types[]", "konbini"),
+        ("payment_method_data[billing_details][name]", "枠 花子"),
+        ("payment_method_data[billing_details][phone]", "09012345678"),
+    ];
+    let store = post(stack, "/v1/payment_intents", &form);
+    let voucher = store["next_action"]["konbini_display_details"]["hosted_voucher_url"].as_str().unwrap().to_owned();
+    let secured = [form[0], form[1], form[2], ("payment_method", "pm_card_threeDSecure2Required")];
+    let secured = post(stack, "/v1/payment_intents", &secured);
+    let issuer = secured["next_action"]["redirect_to_url"]["url"].as_str().unwrap().to_owned();
+    let session = payment(stack, &[]);
+    let page = session["url"].as_str().unwrap().to_owned();
+    let over = payment(stack, &[]);
+    post(stack, &format!("/v1/checkout/sessions/{}/expire", id(&over)), &[]);
+    let over = over["url"].as_str().unwrap().to_owned();
+    let missing = format!("{gateway}/checkout/pay/cs_x");
+    for url in [page.clone(), over, voucher, format!("{issuer}/return"), missing, format!("{gateway}/docs/errors")] {
+        let shown = stack.get(&url);
+        let policy = shown.headers["content-security-policy"].to_str().unwrap();
+        for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"] {
+            assert!(policy.contains(part), "{url}: {policy}");
+        }
+        assert!(!policy.contains("unsafe-") && !policy.contains("http") && !policy.contains('*'), "{url}: {policy}");
+        assert_eq!(shown.headers["x-content-type-options"], "nosniff", "{url}");
+        let told = shown.headers["referrer-policy"].to_str().unwrap();
+        assert!(["no-referrer", "strict-origin"].contains(&told), "{url}: {told}");
+        assert!(!shown.headers.contains_key("access-control-allow-origin"), "{url}");
+    }
+    assert_eq!(stack.get(&page).headers["referrer-policy"], "strict-origin");
+}
+
 /// A shopper pays on the page in a real browser, at phone and desktop width, in Japanese and English; a decline is told.
 #[test]
 fn a_shopper_pays_on_the_page_in_a_browser() {

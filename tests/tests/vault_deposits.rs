@@ -293,6 +293,32 @@ fn money_is_given_back() {
     assert_eq!(peer.post(wire::PATH_GIVE_BACK, &card).1["code"], "attempt_unknown");
 }
 
+/// A request whose answer was lost is paid before anybody asked what became of it: the network told the gateway. Its money goes back
+/// all the same, once, and what was never paid gives nothing.
+#[test]
+fn money_of_a_request_without_an_answer_is_given_back() {
+    let (stack, peer) = (Stack::shared(), peer(Stack::shared()));
+    let lost = Deposit::new(&peer, "konbini", 3905);
+    assert_eq!(lost.request(&peer)["state"], "unknown");
+    assert_eq!(lost.act(stack, "pay", &json!({}))["became"], "done");
+    let outcome =
+        format!("SELECT COALESCE(outcome, 'none') FROM attempts WHERE id = '{}'", uuid(lost.attempt.as_bytes()));
+    assert_eq!(stack.sql("vault", &outcome), "none", "nobody asked");
+    let back = VaultPeer::attempt();
+    assert_eq!(lost.give_back(&peer, &back, 3905), "accepted");
+    assert_eq!(lost.give_back(&peer, &back, 3905), "accepted");
+    assert_eq!(lost.at_network(stack)["given_back_minor"], 3905);
+    assert_eq!(stack.sql("vault", &outcome), "approved");
+
+    let never = Deposit::new(&peer, "konbini", 3906);
+    assert_eq!(never.request(&peer)["state"], "unknown");
+    let (attempt, reference) = VaultPeer::attempt();
+    let body = json!({ "context": peer.context(), "attempt": attempt, "network_reference": reference,
+        "original": never.attempt, "money": { "amount_minor": 1, "currency": "JPY" } });
+    assert_eq!(peer.post(wire::PATH_GIVE_BACK, &body).1["code"], "attempt_unknown");
+    assert_eq!(never.find(&peer)["state"], "not_made");
+}
+
 /// Planted names and addresses reach the network's journal, and lie in no other file, table, log or dump; what lies in the
 /// open elsewhere would be found.
 #[test]

@@ -116,7 +116,7 @@ impl Context {
     }
 
     /// Tells those who watch, where an answer shows that somebody tries what is not theirs.
-    fn watch(&self, asked: &[String], outcome: Result<&Value, &ApiError>) {
+    pub fn watch(&self, asked: &[String], outcome: Result<&Value, &ApiError>) {
         let (Some(merchant), Some(place)) = (&self.merchant, &self.place) else { return };
         let signals = &self.app.signals;
         match outcome {

@@ -150,6 +150,43 @@ impl ListParams {
     }
 }
 
+impl ListParams {
+    /// A page of few objects that are all at hand, in the order in which they are shown. `what` gives the id of one, and the second
+    /// in which it was made.
+    ///
+    /// # Errors
+    /// 404 for a cursor that is none of them.
+    pub fn of_few<T>(
+        &self,
+        url: impl Into<String>,
+        items: Vec<T>,
+        what: impl Fn(&T) -> (&str, i64),
+    ) -> ApiResult<List<T>> {
+        let place = |cursor: &Option<String>, name: &str| -> ApiResult<Option<usize>> {
+            let Some(id) = cursor else { return Ok(None) };
+            let found = items.iter().position(|item| what(item).0 == id);
+            found.map(Some).ok_or_else(|| ApiError::missing("object to continue the list from", name))
+        };
+        let (after, before) =
+            (place(&self.starting_after, "starting_after")?, place(&self.ending_before, "ending_before")?);
+        let (start, end) = (after.map_or(0, |place| place + 1), before.unwrap_or(items.len()));
+        let counts = |item: &T| {
+            let (from, until) =
+                (self.from.map(OffsetDateTime::unix_timestamp), self.until.map(OffsetDateTime::unix_timestamp));
+            let at = what(item).1;
+            from.is_none_or(|from| from <= at) && until.is_none_or(|until| at < until)
+        };
+        let mut items: Vec<T> = items.into_iter().take(end).skip(start).filter(counts).collect();
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let beyond = items.len().saturating_sub(limit);
+        if before.is_some() {
+            items.drain(..beyond);
+        }
+        items.truncate(limit);
+        Ok(List::new(url, Listed { items, has_more: beyond > 0 }))
+    }
+}
+
 /// From the first moment that counts, until the first that doesn't.
 fn bounds(created: &CreatedSent) -> (Option<OffsetDateTime>, Option<OffsetDateTime>) {
     let next = |at: OffsetDateTime| moment(at.unix_timestamp().saturating_add(1));
@@ -201,6 +238,30 @@ mod tests {
         assert_eq!(of(json!({"gt": 100, "lte": 200})), (Some(101), Some(201)));
         assert_eq!(of(json!("150")), (Some(150), Some(151)));
         assert_eq!(of(json!(150)), (Some(150), Some(151)));
+    }
+
+    /// Few objects are paged as many are: in both directions, with the one that tells whether there are more.
+    #[test]
+    fn few_objects_are_paged_too() {
+        let page = |value: Value| {
+            let items = vec![("a", 100), ("b", 200), ("c", 300), ("d", 400)];
+            let page = take(value).unwrap().of_few("/x", items, |item| *item);
+            page.map(|page| (page.data.iter().map(|item| item.0).collect::<String>(), page.has_more))
+                .map_err(|error| error.code())
+        };
+        let is = |data: &str, more| Ok((data.to_owned(), more));
+        assert_eq!(page(json!({})), is("abcd", false));
+        assert_eq!(page(json!({"limit": 2})), is("ab", true));
+        assert_eq!(page(json!({"limit": 2, "starting_after": "b"})), is("cd", false));
+        assert_eq!(page(json!({"limit": 1, "starting_after": "b"})), is("c", true));
+        assert_eq!(page(json!({"starting_after": "d"})), is("", false));
+        assert_eq!(page(json!({"limit": 2, "ending_before": "d"})), is("bc", true));
+        assert_eq!(page(json!({"limit": 3, "ending_before": "d"})), is("abc", false));
+        assert_eq!(page(json!({"ending_before": "a"})), is("", false));
+        assert_eq!(page(json!({"created": {"gte": 200, "lt": 400}})), is("bc", false));
+        assert_eq!(page(json!({"created": 300})), is("c", false));
+        assert_eq!(page(json!({"starting_after": "x"})), Err(Code::ResourceMissing));
+        assert_eq!(page(json!({"ending_before": "x"})), Err(Code::ResourceMissing));
     }
 
     /// What is not a list's parameter is left for the endpoint.

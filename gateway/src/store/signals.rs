@@ -152,6 +152,7 @@ pub(crate) async fn find_owner(pool: &PgPool, prefix: &str, id: [u8; 16]) -> sql
         "cs" => "checkout_sessions AS o WHERE o.merchant_id = merchants.id AND o.id",
         "clock" => "test_clocks AS o WHERE o.merchant_id = merchants.id AND o.id",
         "we" => "webhook_endpoints AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "req" => "request_logs AS o WHERE o.merchant_id = merchants.id AND o.id",
     )?;
     Ok(owner.map(|id| MerchantId::from_bytes(id.into_bytes())))
 }

@@ -121,10 +121,7 @@ impl Vault {
         if !is_reference(&request.network_reference) || request.money.amount_minor <= 0 {
             return Err(VaultErrorCode::Malformed);
         }
-        let original = self.own_deposit(&request.context, request.original).await?;
-        let original =
-            original.filter(|row| row.outcome.as_deref() == Some("approved") && method_of(&row.kind).is_some());
-        let original = original.ok_or(VaultErrorCode::AttemptUnknown)?;
+        let Some(original) = self.known_original(request).await? else { return Ok(GivenBack::Unknown) };
         let egress = self.services(request.context.livemode)?;
         let Some(_working) = self.in_flight.begin(request.attempt) else { return Ok(GivenBack::Unknown) };
         let attempt = self.new_give_back(request, &original);
@@ -160,6 +157,27 @@ impl Vault {
         self.committer.decide(decision).await?;
         let row = self.find_attempt(request.attempt).await?.ok_or(VaultErrorCode::Internal)?;
         Ok(given_back(&row))
+    }
+
+    /// The request whose money goes back. `None`: nobody can say yet whether its network took it. The network tells the gateway
+    /// itself that the money is there, so a request whose answer was lost may be paid before anybody asked here what became of it.
+    async fn known_original(&self, request: &GiveBack) -> Result<Option<AttemptRow>, VaultErrorCode> {
+        let find = async || {
+            let row = self.own_deposit(&request.context, request.original).await?;
+            row.filter(|row| method_of(&row.kind).is_some()).ok_or(VaultErrorCode::AttemptUnknown)
+        };
+        let mut original = find().await?;
+        if original.outcome.is_none() {
+            let asked = FindDeposit { context: request.context.clone(), attempt: request.original };
+            if self.find_deposit(&asked).await? == DepositState::Unknown {
+                return Ok(None);
+            }
+            original = find().await?;
+        }
+        match original.outcome.as_deref() {
+            Some("approved") => Ok(Some(original)),
+            _ => Err(VaultErrorCode::AttemptUnknown),
+        }
     }
 
     /// Opens the payer and asks. What is not sent, and never will be, ends the attempt.

@@ -18,6 +18,7 @@ use kura_platform::clock;
 use kura_wire::ids::{EventId, MerchantId};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Map;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,6 +30,7 @@ use crate::endpoint::read;
 use crate::endpoint::rights::Right;
 use crate::endpoint::types::{Moment, Text};
 use crate::error::{ApiError, ApiResult};
+use crate::signals;
 use crate::store::events;
 
 /// How long after its own time an event is there for all to see: no transaction is longer.
@@ -116,9 +118,13 @@ async fn open(app: App, right: Right, path: RawPathParams, request: Request) -> 
         _place: Arc::new(place),
         context,
     };
-    if let Some(id) = after {
-        let missing = || ApiError::missing("event", "after");
-        let id: EventId = id.parse().map_err(|_| missing())?;
+    if let Some(text) = after {
+        let missing = || {
+            let error = ApiError::missing("event", "after");
+            follow.context.watch(&signals::ids_in(std::slice::from_ref(&text), &Map::new()), Err(&error));
+            error
+        };
+        let id: EventId = text.parse().map_err(|_| missing())?;
         let found = events::find(&mut *follow.context.db().await?, follow.context.tenant(), id).await?;
         let event = found.ok_or_else(missing)?;
         follow.from = event.created_at - SETTLED_AFTER;

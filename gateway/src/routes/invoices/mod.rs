@@ -80,8 +80,9 @@ async fn retrieve(context: Context, _: Nothing) -> ApiResult<Invoice> {
     by_id(&context, context.raw_id()).await
 }
 
-async fn lines(context: Context, _: Nothing, _: ListParams) -> ApiResult<List<Line>> {
-    Ok(by_id(&context, context.raw_id()).await?.lines)
+async fn lines(context: Context, _: Nothing, list: ListParams) -> ApiResult<List<Line>> {
+    let invoice = by_id(&context, context.raw_id()).await?;
+    list.of_few(invoice.lines.url, invoice.lines.data, |line| (&line.id, invoice.created))
 }
 
 /// The invoice of this id, as the API shows it.

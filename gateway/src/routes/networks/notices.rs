@@ -15,6 +15,7 @@ use crate::disputes;
 use crate::error::{ApiError, ApiResult};
 use crate::events::Cause;
 use crate::store::attempts::{self, Attempt, Kind, State as AttemptState};
+use crate::store::deposits as deposit_rows;
 
 /// Takes it. 204 when it is written down, now or before; the network sends it again until then.
 pub async fn run(
@@ -41,8 +42,16 @@ pub async fn run(
             tracing::error!(network = network.as_str(), "a notice about nothing that is known here");
             unknown()
         })?;
-    let attempt = attempts::find(&mut *app.db.of(tenant).await?, tenant, id).await?;
+    let mut db = app.db.of(tenant).await?;
+    let attempt = attempts::find(&mut db, tenant, id).await?;
     let attempt = attempt.filter(|attempt| attempt.kind == Kind::Deposit).ok_or_else(unknown)?;
+    // A network speaks of what it was asked for: whoever has one network's secret can't say what another one's shoppers paid.
+    let deposit = deposit_rows::find(&mut db, tenant, id).await?;
+    deposit.filter(|deposit| Network::from(deposit.method) == network).ok_or_else(|| {
+        tracing::error!(network = network.as_str(), attempt = %id, "a notice about another network's deposit");
+        unknown()
+    })?;
+    drop(db);
     deposits::settle(&app, &Cause::ours(tenant), &attempt, &Heard::Notice(notice)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::render::subscription::{DeletedItem, Item, item};
 use crate::routes::subscriptions::change::{self, ItemChange, What};
 use crate::routes::subscriptions::parts::{PriceData, Proration, price};
-use crate::store::{Listed, subscription_items, subscriptions};
+use crate::store::{subscription_items, subscriptions};
 
 /// Its routes.
 pub fn routes() -> Routes {
@@ -112,14 +112,13 @@ async fn create(context: Context, asked: CreateItem) -> ApiResult<Item> {
     by_id(&context, id).await
 }
 
-async fn list(context: Context, asked: ListItems, _: ListParams) -> ApiResult<List<Item>> {
+async fn list(context: Context, asked: ListItems, list: ListParams) -> ApiResult<List<Item>> {
     let (mut db, tenant) = (context.db().await?, context.tenant());
     let of = subscriptions::find(&mut db, tenant, asked.subscription.0).await?;
     let of = of.ok_or_else(|| ApiError::missing("subscription", "subscription"))?;
-    // At the most 20: always one page.
     let rows = subscription_items::of(&mut db, tenant, &[of.id]).await?;
     let items = rows.iter().map(|row| item(tenant, &of, row)).collect();
-    Ok(List::new(format!("/v1/subscription_items?subscription={}", of.id), Listed { items, has_more: false }))
+    list.of_few(format!("/v1/subscription_items?subscription={}", of.id), items, |item| (&item.id, item.created))
 }
 
 async fn retrieve(context: Context, _: Nothing) -> ApiResult<Item> {

@@ -114,7 +114,7 @@ fn address(context: &Context, row: &Row) -> String {
     format!("{}{PATH}/{}", context.app.public_url, row.id)
 }
 
-async fn line_items(context: Context, _: Nothing, _: ListParams) -> ApiResult<List<LineItem>> {
+async fn line_items(context: Context, _: Nothing, list: ListParams) -> ApiResult<List<LineItem>> {
     let row = find(&context, context.raw_id()).await?;
     let row = row.ok_or_else(|| ApiError::missing("checkout session", "id"))?;
     let mut items = Vec::with_capacity(row.items.len());
@@ -122,7 +122,7 @@ async fn line_items(context: Context, _: Nothing, _: ListParams) -> ApiResult<Li
         items.push(line_item(context.tenant(), row.id, place, item, &price, Some(name)));
     }
     let path = format!("/v1/checkout/sessions/{}/line_items", row.id);
-    Ok(List::new(path, Listed { items, has_more: false }))
+    list.of_few(path, items, |item| (&item.id, row.created_at.unix_timestamp()))
 }
 
 /// The price of each line and the name of its product.
