@@ -87,6 +87,8 @@ async function paymentMethods(customer) {
   check("with the customer too", ids(await call("customers.listPaymentMethods", [customer])).includes(attached.id));
   const one = await call("customers.retrievePaymentMethod", [customer, attached.id]);
   check("and one by one", one.id === attached.id);
+  const changed = await call("paymentMethods.update", [attached.id, { card: { exp_month: 9, exp_year: 2038 }, metadata: { shelf: "4" } }]);
+  check("its expiry is updated", changed.card.exp_month === 9 && changed.card.exp_year === 2038 && changed.metadata.shelf === "4");
   const other = await call("paymentMethods.attach", ["pm_card_mastercard", { customer }], "mastercard");
   check("another is detached", (await call("paymentMethods.detach", [other.id])).customer === null);
   const made = await call("paymentMethods.create", [{ type: "card", card: { token: "tok_visa" } }]);

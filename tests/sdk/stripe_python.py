@@ -111,6 +111,8 @@ def payment_methods(customer):
     check("with the customer too", attached.id in [one.id for one in of_customer.data])
     one = call("customers.payment_methods", "retrieve", customer, attached.id)
     check("and one by one", one.id == attached.id)
+    changed = call("payment_methods", "update", attached.id, {"card": {"exp_month": 9, "exp_year": 2038}, "metadata": {"shelf": "4"}})
+    check("its expiry is updated", (changed.card.exp_month, changed.card.exp_year, changed.metadata["shelf"]) == (9, 2038, "4"))
     other = call("payment_methods", "attach", "pm_card_mastercard", {"customer": customer}, of="mastercard")
     check("another is detached", call("payment_methods", "detach", other.id).customer is None)
     made = call("payment_methods", "create", {"type": "card", "card": {"token": "tok_visa"}})

@@ -46,6 +46,11 @@ fn explain_everything(stack: &Stack) {
 
 /// The plans in the log behind this place, of statements that read a list.
 fn plans(log: &str) -> Vec<Plan> {
+    all_plans(log).into_iter().filter(|plan| plan.statement.contains("::list")).collect()
+}
+
+/// The plans in the log behind this place.
+fn all_plans(log: &str) -> Vec<Plan> {
     log.split("plan:\n")
         .skip(1)
         .filter_map(|text| {
@@ -57,7 +62,7 @@ fn plans(log: &str) -> Vec<Plan> {
             let mut nodes = Vec::new();
             collect(top, &mut nodes);
             let pages = top["Shared Hit Blocks"].as_i64()? + top["Shared Read Blocks"].as_i64()?;
-            head.contains("::list").then_some(Plan { statement: head, pages, nodes })
+            Some(Plan { statement: head, pages, nodes })
         })
         .collect()
 }
@@ -197,5 +202,46 @@ fn lists_touch_as_much_among_a_million_rows_as_among_a_thousand() {
             // Beside each row that is shown, one may be looked at that says nothing of it.
             assert!(removed.parse::<usize>().unwrap() <= SHOWN, "{path}: nothing is read in vain: {many:?}");
         }
+    }
+}
+
+/// What a page names of one kind is looked up together, at every level of the paths that were asked for.
+#[test]
+fn expansions_look_up_all_of_a_kind_at_once() {
+    let stack = &Stack::start(Options::default().unlimited());
+    let sk = &stack.run().keys.sk_test;
+    for _ in 0..6 {
+        let customer = stack.post("/v1/customers", sk, &[]).json()["id"].as_str().unwrap().to_owned();
+        let attached = stack.post("/v1/payment_methods/pm_card_visa/attach", sk, &[("customer", &*customer)]).json();
+        let form = [
+            ("amount", "100"),
+            ("currency", "jpy"),
+            ("customer", &*customer),
+            ("payment_method", attached["id"].as_str().unwrap()),
+            ("confirm", "true"),
+        ];
+        assert_eq!(stack.post("/v1/payment_intents", sk, &form).status, 200);
+    }
+    explain_everything(stack);
+    let before = stack.log("postgres-main").len();
+    let paths = ["data.customer", "data.latest_charge.balance_transaction", "data.payment_method.customer"];
+    let path = paths.map(|path| format!("expand%5B%5D={path}")).join("&");
+    let answer = stack.read(&format!("/v1/payment_intents?limit=6&{path}"), sk);
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let answer = answer.json();
+    let shown = answer["data"].as_array().unwrap();
+    assert_eq!(shown.len(), 6);
+    for one in shown {
+        assert_eq!(one["customer"]["object"], "customer");
+        assert_eq!(one["latest_charge"]["balance_transaction"]["object"], "balance_transaction");
+        assert_eq!(one["payment_method"]["customer"]["id"], one["customer"]["id"]);
+    }
+    // The log's writer is a process of its own.
+    std::thread::sleep(Duration::from_secs(2));
+    let log = stack.log("postgres-main");
+    let heads: Vec<String> = all_plans(&log[before..]).into_iter().map(|plan| plan.statement).collect();
+    for table in ["customers", "charges", "balance"] {
+        let of = |what: &str| heads.iter().filter(|head| **head == format!("gateway {table}::{what}")).count();
+        assert_eq!((of("find_many"), of("find")), (1, 0), "{table}: {heads:?}");
     }
 }

@@ -20,6 +20,7 @@ const API: &[(&str, &str)] = &[
     ("POST", "/v1/payment_methods"),
     ("GET", "/v1/payment_methods"),
     ("GET", "/v1/payment_methods/pm_1"),
+    ("POST", "/v1/payment_methods/pm_1"),
     ("POST", "/v1/payment_methods/pm_1/attach"),
     ("POST", "/v1/payment_methods/pm_1/detach"),
     ("POST", "/v1/payment_intents"),

@@ -295,6 +295,21 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: InvoiceId) -> sqlx:
     row.map(Invoice::try_from).transpose()
 }
 
+/// The merchant's invoices of these ids.
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[InvoiceId]) -> sqlx::Result<Vec<Invoice>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway invoices::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Invoice::try_from).collect()
+}
+
 /// The same, locked until the transaction ends.
 pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: InvoiceId) -> sqlx::Result<Option<Invoice>> {
     let row = select!(

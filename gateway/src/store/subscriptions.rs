@@ -260,6 +260,21 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: SubscriptionId) -> 
     row.map(Subscription::try_from).transpose()
 }
 
+/// The merchant's subscriptions of these ids.
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[SubscriptionId]) -> sqlx::Result<Vec<Subscription>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway subscriptions::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Subscription::try_from).collect()
+}
+
 /// The same, locked until the transaction ends.
 pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: SubscriptionId) -> sqlx::Result<Option<Subscription>> {
     let row = select!(

@@ -3,7 +3,7 @@
 pub mod actions;
 pub mod preview;
 
-use kura_wire::ids::{CustomerId, SubscriptionId};
+use kura_wire::ids::{CustomerId, InvoiceId, SubscriptionId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -91,6 +91,17 @@ async fn lines(context: Context, _: Nothing, _: ListParams) -> ApiResult<List<Li
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<Invoice> {
     let row = find(context, id).await?.ok_or_else(|| ApiError::missing("invoice", "id"))?;
     views::invoice(&mut *context.db().await?, context.tenant(), &row).await
+}
+
+/// The invoices of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<Invoice>> {
+    let ids: Vec<InvoiceId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let rows = invoices::find_many(&mut db, tenant, &ids).await?;
+    views::invoices(&mut db, tenant, &rows).await
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Row>> {

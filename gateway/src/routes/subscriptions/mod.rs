@@ -6,7 +6,7 @@ pub mod create;
 pub mod parts;
 pub mod update;
 
-use kura_wire::ids::{CustomerId, PriceId, TestClockId};
+use kura_wire::ids::{CustomerId, PriceId, SubscriptionId, TestClockId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -108,6 +108,17 @@ async fn retrieve(context: Context, _: Nothing) -> ApiResult<Subscription> {
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<Subscription> {
     let row = find(context, id).await?.ok_or_else(|| ApiError::missing("subscription", "id"))?;
     views::subscription(&mut *context.db().await?, context.tenant(), &row).await
+}
+
+/// The subscriptions of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<Subscription>> {
+    let ids: Vec<SubscriptionId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let rows = subscriptions::find_many(&mut db, tenant, &ids).await?;
+    views::subscriptions(&mut db, tenant, &rows).await
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Row>> {
