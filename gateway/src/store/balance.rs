@@ -86,7 +86,11 @@ pub(crate) async fn find(
 }
 
 /// The merchant's balance transactions of these ids.
-pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[BalanceTransactionId]) -> sqlx::Result<Vec<BalanceTransaction>> {
+pub(crate) async fn find_many(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    ids: &[BalanceTransactionId],
+) -> sqlx::Result<Vec<BalanceTransaction>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
     let rows = select!(
         "/* gateway balance::find_many */ ",

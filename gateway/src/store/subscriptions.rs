@@ -261,7 +261,11 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: SubscriptionId) -> 
 }
 
 /// The merchant's subscriptions of these ids.
-pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[SubscriptionId]) -> sqlx::Result<Vec<Subscription>> {
+pub(crate) async fn find_many(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    ids: &[SubscriptionId],
+) -> sqlx::Result<Vec<Subscription>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
     let rows = select!(
         "/* gateway subscriptions::find_many */ ",
