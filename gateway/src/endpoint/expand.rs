@@ -13,9 +13,14 @@ use super::read;
 use super::types::Text;
 use crate::codes::Code;
 use crate::edge::call::Context;
+use crate::edge::client_secret;
+use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
+use crate::render::invoice::{ConfirmationSecret, PaymentIntentWord};
 use crate::routes::objects;
 
+/// What is shown of an invoice only where it is asked for.
+const CONFIRMATION_SECRET: &str = "confirmation_secret";
 const MAX_PATHS: usize = 20;
 const MAX_DEPTH: usize = 4;
 
@@ -80,6 +85,10 @@ pub async fn expand(context: &Context, mut answer: Value, asked: &Asked) -> ApiR
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         for depth in 1..=path.len() {
             let level = path.get(..depth).unwrap_or_default();
+            if let Some((&CONFIRMATION_SECRET, invoices)) = level.split_last() {
+                context.require(Resource::PaymentIntents, Access::Write)?;
+                at(&mut answer, invoices, &mut |value| show_secret(context, value))?;
+            }
             let mut found = Vec::new();
             at(&mut answer, level, &mut |value| {
                 if let Value::String(id) = value {
@@ -96,6 +105,19 @@ pub async fn expand(context: &Context, mut answer: Value, asked: &Asked) -> ApiR
         }
     }
     Ok(answer)
+}
+
+/// An open invoice's payment is the shopper's to make, with the payment's own client secret.
+fn show_secret(context: &Context, invoice: &mut Value) {
+    let payment = &invoice["payments"]["data"][0]["payment"]["payment_intent"];
+    let payment = payment.as_str().or_else(|| payment["id"].as_str());
+    if invoice["object"] == "invoice"
+        && invoice["status"] == "open"
+        && let Some(client_secret) = payment.map(|id| client_secret::of_payment(context, id))
+    {
+        let secret = ConfirmationSecret { client_secret, r#type: PaymentIntentWord::default() };
+        invoice[CONFIRMATION_SECRET] = serde_json::to_value(secret).unwrap_or_default();
+    }
 }
 
 /// Looks up those of the ids that are not known yet.

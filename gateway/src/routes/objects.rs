@@ -11,8 +11,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::routes::checkout::sessions;
 use crate::routes::test_helpers::test_clocks;
 use crate::routes::{
-    balance, charges, customers, disputes, events, invoices, payment_intents, payment_methods, prices, products,
-    refunds, setup_intents, subscriptions, webhook_endpoints,
+    balance, charges, customers, disputes, events, invoice_items, invoices, payment_intents, payment_methods, prices,
+    products, refunds, setup_intents, subscriptions, webhook_endpoints,
 };
 
 /// The object of this id, as its own endpoint would show it. `None` for a text that is no id of anything.
@@ -31,6 +31,7 @@ pub async fn load(context: &Context, id: &str) -> ApiResult<Option<Value>> {
         Resource::Prices => json(prices::by_id(context, id).await?)?,
         Resource::Products => json(products::by_id(context, id).await?)?,
         Resource::CheckoutSessions => json(sessions::by_id(context, id).await?)?,
+        Resource::Invoices if id.starts_with("ii_") => json(invoice_items::by_id(context, id).await?)?,
         Resource::Invoices => json(invoices::by_id(context, id).await?)?,
         Resource::Subscriptions => json(subscriptions::by_id(context, id).await?)?,
         Resource::TestHelpers => json(test_clocks::by_id(context, id).await?)?,
@@ -52,7 +53,7 @@ fn resource_of(id: &str) -> Option<Resource> {
         "ch" => Resource::Charges,
         "cs" => Resource::CheckoutSessions,
         "clock" => Resource::TestHelpers,
-        "in" => Resource::Invoices,
+        "in" | "ii" => Resource::Invoices,
         "pi" => Resource::PaymentIntents,
         "pm" => Resource::PaymentMethods,
         "price" => Resource::Prices,

@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
-use crate::domain::subscription::{Course, Status};
+use crate::domain::invoice::Collection;
+use crate::domain::subscription::{Course, Pause, PauseBehavior, Status};
 
 /// A customer's subscription.
 #[derive(Debug, Clone)]
@@ -56,6 +57,10 @@ pub struct Subscription {
     pub default_card: Option<[u8; 16]>,
     /// The card of its first payment becomes that card.
     pub saves_card: bool,
+    /// Its invoices are sent, and the customer has so many days; charged where there is none.
+    pub days_until_due: Option<i16>,
+    /// Collection rests.
+    pub pause: Option<Pause>,
     /// Its newest invoice.
     pub latest_invoice: Option<InvoiceId>,
     /// The merchant's words.
@@ -76,7 +81,18 @@ impl Subscription {
             trial_end_at: self.trial_end_at,
             trial_end_told: self.trial_end_told,
             cancel_at: if self.cancel_at_period_end { Some(self.period_end_at) } else { self.cancel_at },
+            resumes_at: self.pause.and_then(|pause| pause.resumes_at),
         }
+    }
+
+    /// How its invoices are collected.
+    pub fn collection(&self) -> Collection {
+        Collection::of(self.days_until_due.is_some())
+    }
+
+    /// Until when an invoice of this moment is to be paid, where it is sent.
+    pub fn payable_until(&self, at: OffsetDateTime) -> Option<OffsetDateTime> {
+        self.days_until_due.map(|days| at + time::Duration::days(days.into()))
     }
 
     fn due_at(&self) -> Option<OffsetDateTime> {
@@ -106,6 +122,9 @@ struct Row {
     cancellation_feedback: Option<String>,
     default_card_record: Option<Uuid>,
     saves_card: bool,
+    days_until_due: Option<i16>,
+    pause_behavior: Option<String>,
+    resumes_at: Option<OffsetDateTime>,
     latest_invoice_id: Option<Uuid>,
     description: Option<String>,
     metadata: Value,
@@ -138,6 +157,12 @@ impl TryFrom<Row> for Subscription {
             cancellation_feedback: row.cancellation_feedback,
             default_card: row.default_card_record.map(Uuid::into_bytes),
             saves_card: row.saves_card,
+            days_until_due: row.days_until_due,
+            pause: row
+                .pause_behavior
+                .as_deref()
+                .and_then(PauseBehavior::parse)
+                .map(|behavior| Pause { behavior, resumes_at: row.resumes_at }),
             latest_invoice: row.latest_invoice_id.map(|id| InvoiceId::from_bytes(id.into_bytes())),
             description: row.description,
             metadata: object(row.metadata),
@@ -153,7 +178,7 @@ macro_rules! select {
             $head + "SELECT id, customer_id, test_clock_id, status, currency, anchor_at, period_start_at, period_end_at,
                 trial_start_at, trial_end_at, trial_without_card, trial_end_told, cancel_at, cancel_at_period_end, canceled_at,
                 ended_at, cancellation_reason, cancellation_comment, cancellation_feedback, default_card_record, saves_card,
-                latest_invoice_id, description, metadata, created_at FROM subscriptions " $(+ $tail)+,
+                days_until_due, pause_behavior, resumes_at, latest_invoice_id, description, metadata, created_at FROM subscriptions " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -198,7 +223,8 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, row: &Subscription) -
              trial_end_at = $9, trial_without_card = $10, trial_end_told = $11, cancel_at = $12, cancel_at_period_end = $13,
              canceled_at = $14, ended_at = $15, cancellation_reason = $16, cancellation_comment = $17,
              cancellation_feedback = $18, default_card_record = $19, saves_card = $20, latest_invoice_id = $21,
-             description = $22, metadata = $23, due_at = $24, look_at = $25, look_count = 0
+             description = $22, metadata = $23, due_at = $24, look_at = $25, look_count = 0, days_until_due = $26,
+             pause_behavior = $27, resumes_at = $28
          WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
         tenant.id(),
         uuid(row.id.as_bytes()),
@@ -225,6 +251,9 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, row: &Subscription) -
         Value::Object(row.metadata.clone()),
         due_at,
         due_at.filter(|_| row.test_clock.is_none()),
+        row.days_until_due,
+        row.pause.map(|pause| pause.behavior.as_str()),
+        row.pause.and_then(|pause| pause.resumes_at),
     )
     .execute(conn)
     .await?;

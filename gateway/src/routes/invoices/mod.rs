@@ -1,7 +1,9 @@
 //! `/v1/invoices`. How they come to be and are paid is in [`crate::billing`].
 
 pub mod actions;
+pub mod create;
 pub mod preview;
+pub mod update;
 
 use kura_wire::ids::{CustomerId, InvoiceId, SubscriptionId};
 use schemars::JsonSchema;
@@ -23,8 +25,12 @@ use crate::store::invoices::{self, Invoice as Row, cursor};
 pub fn routes() -> Routes {
     Routes::of(Resource::Invoices)
         .list("/v1/invoices", "List invoices", list)
+        .post("/v1/invoices", "Write an invoice", create::run)
         .post("/v1/invoices/create_preview", "Show the invoice that would be next", preview::run)
         .get("/v1/invoices/{id}", "Retrieve an invoice", retrieve)
+        .post("/v1/invoices/{id}", "Update an invoice", update::run)
+        .delete("/v1/invoices/{id}", "Delete a draft", update::delete)
+        .post("/v1/invoices/{id}/send", "Say that the customer is to have an invoice", update::send)
         .list("/v1/invoices/{id}/lines", "List the lines of an invoice", lines)
         .post("/v1/invoices/{id}/finalize", "Make a draft final", actions::finalize)
         .post("/v1/invoices/{id}/pay", "Pay an invoice", actions::pay)
