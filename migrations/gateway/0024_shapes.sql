@@ -22,3 +22,24 @@ ALTER TABLE subscriptions
     ADD COLUMN resumes_at timestamptz,
     ADD CHECK (resumes_at IS NULL OR pause_behavior IS NOT NULL);
 GRANT UPDATE (days_until_due, pause_behavior, resumes_at) ON subscriptions TO gateway_app;
+
+-- Lists by what few rows have walk along those rows alone.
+CREATE INDEX subscriptions_in_state ON subscriptions (merchant_id, livemode, status, created_at DESC, id DESC);
+CREATE INDEX subscriptions_alive ON subscriptions (merchant_id, livemode, created_at DESC, id DESC) WHERE status <> 'canceled';
+CREATE INDEX subscriptions_ended ON subscriptions (merchant_id, livemode, created_at DESC, id DESC)
+    WHERE status IN ('canceled', 'incomplete_expired');
+CREATE INDEX subscriptions_listed_of_clock ON subscriptions (merchant_id, test_clock_id, created_at DESC, id DESC)
+    WHERE test_clock_id IS NOT NULL;
+CREATE INDEX invoices_in_state ON invoices (merchant_id, livemode, status, created_at DESC, id DESC);
+CREATE INDEX checkout_sessions_in_state ON checkout_sessions (merchant_id, livemode, status, created_at DESC, id DESC);
+CREATE INDEX checkout_sessions_of_customer ON checkout_sessions (merchant_id, customer_id, created_at DESC, id DESC)
+    WHERE customer_id IS NOT NULL;
+CREATE INDEX checkout_sessions_of_payment ON checkout_sessions (merchant_id, payment_intent_id, created_at DESC, id DESC)
+    WHERE payment_intent_id IS NOT NULL;
+CREATE INDEX checkout_sessions_of_subscription ON checkout_sessions (merchant_id, subscription_id, created_at DESC, id DESC)
+    WHERE subscription_id IS NOT NULL;
+-- Nearly all requests read or make something, and end well: these cost nothing.
+CREATE INDEX request_logs_of_error ON request_logs (merchant_id, livemode, code, created_at DESC, id DESC) WHERE code IS NOT NULL;
+CREATE INDEX request_logs_refused ON request_logs (merchant_id, livemode, status, created_at DESC, id DESC) WHERE status >= 400;
+CREATE INDEX request_logs_deleting ON request_logs (merchant_id, livemode, created_at DESC, id DESC) WHERE method = 'DELETE';
+CREATE INDEX invoice_items_pending ON invoice_lines (merchant_id, livemode, created_at DESC, id DESC) WHERE waited AND invoice_id IS NULL;

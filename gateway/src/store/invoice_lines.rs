@@ -338,18 +338,51 @@ pub(crate) async fn list_items(
     pending: Option<bool>,
     page: &Page,
 ) -> sqlx::Result<Listed<Line>> {
-    let rows = page_of!(
-        select,
-        "/* gateway invoice_lines::list_items */ ",
-        "id",
-        "AND waited AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR invoice_id = $8) AND ($9::bool IS NULL OR (invoice_id IS NULL) = $9)",
-        conn,
-        tenant,
-        page,
-        customer.map(|id| uuid(id.as_bytes())),
-        invoice.map(|id| uuid(id.as_bytes())),
-        pending,
-    );
+    let (customer, invoice) = (customer.map(|id| uuid(id.as_bytes())), invoice.map(|id| uuid(id.as_bytes())));
+    let rows = match (invoice, customer, pending) {
+        (Some(invoice), customer, pending) => page_of!(
+            select,
+            "/* gateway invoice_lines::list_items of invoice */ ",
+            "id",
+            "AND waited AND invoice_id = $7 AND ($8::uuid IS NULL OR customer_id = $8) AND ($9::bool IS NULL OR (invoice_id IS NULL) = $9)",
+            conn,
+            tenant,
+            page,
+            invoice,
+            customer,
+            pending,
+        ),
+        (None, Some(customer), pending) => page_of!(
+            select,
+            "/* gateway invoice_lines::list_items of customer */ ",
+            "id",
+            "AND waited AND customer_id = $7 AND ($8::bool IS NULL OR (invoice_id IS NULL) = $8)",
+            conn,
+            tenant,
+            page,
+            customer,
+            pending,
+        ),
+        (None, None, Some(true)) => page_of!(
+            select,
+            "/* gateway invoice_lines::list_items pending */ ",
+            "id",
+            "AND waited AND invoice_id IS NULL",
+            conn,
+            tenant,
+            page,
+        ),
+        (None, None, pending) => page_of!(
+            select,
+            "/* gateway invoice_lines::list_items */ ",
+            "id",
+            "AND waited AND ($7::bool IS NULL OR (invoice_id IS NULL) = $7)",
+            conn,
+            tenant,
+            page,
+            pending,
+        ),
+    };
     Ok(page.close(rows.into_iter().map(Line::from).collect()))
 }
 

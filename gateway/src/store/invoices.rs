@@ -361,18 +361,44 @@ pub(crate) async fn list(
     status: Option<Status>,
     page: &Page,
 ) -> sqlx::Result<Listed<Invoice>> {
-    let rows = page_of!(
-        select,
-        "/* gateway invoices::list */ ",
-        "id",
-        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR subscription_id = $8) AND ($9::text IS NULL OR status = $9)",
-        conn,
-        tenant,
-        page,
-        customer.map(|id| uuid(id.as_bytes())),
-        subscription.map(|id| uuid(id.as_bytes())),
-        status.map(Status::as_str),
-    );
+    let (customer, subscription) = (customer.map(|id| uuid(id.as_bytes())), subscription.map(|id| uuid(id.as_bytes())));
+    let status = status.map(Status::as_str);
+    let rows = match (subscription, customer, status) {
+        (Some(subscription), customer, status) => page_of!(
+            select,
+            "/* gateway invoices::list of subscription */ ",
+            "id",
+            "AND subscription_id = $7 AND ($8::uuid IS NULL OR customer_id = $8) AND ($9::text IS NULL OR status = $9)",
+            conn,
+            tenant,
+            page,
+            subscription,
+            customer,
+            status,
+        ),
+        (None, Some(customer), status) => page_of!(
+            select,
+            "/* gateway invoices::list of customer */ ",
+            "id",
+            "AND customer_id = $7 AND ($8::text IS NULL OR status = $8)",
+            conn,
+            tenant,
+            page,
+            customer,
+            status,
+        ),
+        (None, None, Some(status)) => page_of!(
+            select,
+            "/* gateway invoices::list in state */ ",
+            "id",
+            "AND status = $7",
+            conn,
+            tenant,
+            page,
+            status,
+        ),
+        (None, None, None) => page_of!(select, "/* gateway invoices::list */ ", "id", "", conn, tenant, page,),
+    };
     let items = rows.into_iter().map(Invoice::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }

@@ -322,29 +322,122 @@ pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: SubscriptionId) -> 
     row.map(Subscription::try_from).transpose()
 }
 
-/// The merchant's subscriptions: of one customer, of one price, in one of these states.
+/// In which states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum States {
+    /// Any.
+    All,
+    /// Not canceled.
+    Alive,
+    /// Over.
+    Ended,
+    /// This one.
+    One(Status),
+}
+
+impl States {
+    fn words(self) -> Option<Vec<String>> {
+        let has = |status: Status| match self {
+            Self::All => true,
+            Self::Alive => status != Status::Canceled,
+            Self::Ended => status.is_over(),
+            Self::One(one) => status == one,
+        };
+        let some = Status::ALL.into_iter().filter(|status| has(*status)).map(|status| status.as_str().to_owned());
+        (self != Self::All).then(|| some.collect())
+    }
+}
+
+/// Which subscriptions are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Of this customer.
+    pub customer: Option<CustomerId>,
+    /// With this price.
+    pub price: Option<Uuid>,
+    /// Those that live by this clock.
+    pub clock: Option<TestClockId>,
+    /// In these states.
+    pub states: States,
+}
+
+/// The merchant's subscriptions. Each statement walks along what the rarest of its conditions leaves.
 pub(crate) async fn list(
     conn: Conn<'_>,
     tenant: Tenant,
-    customer: Option<CustomerId>,
-    price: Option<Uuid>,
-    clock: Option<TestClockId>,
-    states: Option<&[String]>,
+    wanted: Wanted,
     page: &Page,
 ) -> sqlx::Result<Listed<Subscription>> {
-    let rows = page_of!(
-        select,
-        "/* gateway subscriptions::list */ ",
-        "id",
-        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8)) AND ($9::uuid IS NULL OR test_clock_id = $9) AND ($10::text[] IS NULL OR status = ANY($10))",
-        conn,
-        tenant,
-        page,
-        customer.map(|id| uuid(id.as_bytes())),
-        price,
-        clock.map(|id| uuid(id.as_bytes())),
-        states,
-    );
+    let (price, words) = (wanted.price, wanted.states.words());
+    let (customer, clock) = (wanted.customer.map(|id| uuid(id.as_bytes())), wanted.clock.map(|id| uuid(id.as_bytes())));
+    let rows = match (customer, clock, wanted.states) {
+        (Some(customer), clock, _) => page_of!(
+            select,
+            "/* gateway subscriptions::list of customer */ ",
+            "id",
+            "AND customer_id = $7 AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8)) AND ($9::uuid IS NULL OR test_clock_id = $9) AND ($10::text[] IS NULL OR status = ANY($10))",
+            conn,
+            tenant,
+            page,
+            customer,
+            price,
+            clock,
+            words.as_deref(),
+        ),
+        (None, Some(clock), _) => page_of!(
+            select,
+            "/* gateway subscriptions::list of clock */ ",
+            "id",
+            "AND test_clock_id = $7 AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8)) AND ($9::text[] IS NULL OR status = ANY($9))",
+            conn,
+            tenant,
+            page,
+            clock,
+            price,
+            words.as_deref(),
+        ),
+        (None, None, States::One(status)) => page_of!(
+            select,
+            "/* gateway subscriptions::list in state */ ",
+            "id",
+            "AND status = $7 AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8))",
+            conn,
+            tenant,
+            page,
+            status.as_str(),
+            price,
+        ),
+        (None, None, States::Alive) => page_of!(
+            select,
+            "/* gateway subscriptions::list alive */ ",
+            "id",
+            "AND status <> 'canceled' AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
+            conn,
+            tenant,
+            page,
+            price,
+        ),
+        (None, None, States::Ended) => page_of!(
+            select,
+            "/* gateway subscriptions::list ended */ ",
+            "id",
+            "AND status IN ('canceled', 'incomplete_expired') AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
+            conn,
+            tenant,
+            page,
+            price,
+        ),
+        (None, None, States::All) => page_of!(
+            select,
+            "/* gateway subscriptions::list */ ",
+            "id",
+            "AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
+            conn,
+            tenant,
+            page,
+            price,
+        ),
+    };
     let items = rows.into_iter().map(Subscription::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }
