@@ -200,6 +200,12 @@ codes! {
     DisputeAnswered "dispute_already_answered" InvalidRequest 400
         "The dispute was answered or decided before, or the time to answer is over."
         "Retrieve the dispute and look at its status.";
+    EvidencePersonal "dispute_evidence_personal" InvalidRequest 400
+        "This field of a dispute's evidence is about a person, so it is not taken."
+        "The network knows the cardholder. Say what you must in uncategorized_text, which is passed on and not kept.";
+    EvidenceNotStaged "dispute_evidence_not_staged" InvalidRequest 400
+        "Evidence is not kept here, so it can't be sent later."
+        "Collect it on your side, and send all of it in one request, with submit=true or without submit.";
     TokenAlreadyUsed "token_already_used" InvalidRequest 400
         "The token was used already: a token is for one payment, or for one saved payment method."
         "Ask for a new token from the card fields.";

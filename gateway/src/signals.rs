@@ -152,8 +152,9 @@ fn gather(value: &Value, ids: &mut Vec<String>) {
 /// An id's kind and bytes, where it could be one of an object.
 fn known(text: &str) -> Option<(&'static str, [u8; 16])> {
     use kura_wire::ids::{
-        ChargeId, CheckoutSessionId, CustomerId, DisputeId, EventId, InvoiceId, PaymentIntentId, PriceId, ProductId,
-        RefundId, SetupIntentId, SubscriptionId, SubscriptionItemId, TestClockId, WebhookEndpointId,
+        ChargeId, CheckoutSessionId, CustomerId, DisputeId, EventId, InvoiceId, InvoiceItemId, PaymentIntentId,
+        PriceId, ProductId, RefundId, SetupIntentId, SubscriptionId, SubscriptionItemId, TestClockId,
+        WebhookEndpointId,
     };
     if text.len() < BODY_LEN || text.len() > BODY_LEN + 8 {
         return None;
@@ -185,6 +186,7 @@ fn known(text: &str) -> Option<(&'static str, [u8; 16])> {
         SubscriptionId,
         SubscriptionItemId,
         InvoiceId,
+        InvoiceItemId,
         CheckoutSessionId,
         TestClockId,
         WebhookEndpointId,

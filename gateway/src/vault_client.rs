@@ -23,8 +23,8 @@ use kura_wire::three_d_secure::{
 };
 use kura_wire::vault::{
     Attach, Authorize, Describe, FollowUp, Outcome, PATH_ATTACH, PATH_AUTHORIZE, PATH_CAPTURE, PATH_DESCRIBE,
-    PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VERIFY, PATH_VOID, Resolve,
-    TestCard, Tokenize, Tokenized, VaultErrorBody, VaultErrorCode, Verify,
+    PATH_REFUND, PATH_RESOLVE, PATH_SEALING_KEYS, PATH_SET_EXPIRY, PATH_TEST_CARD, PATH_TOKENIZE, PATH_VERIFY,
+    PATH_VOID, Resolve, SetExpiry, TestCard, Tokenize, Tokenized, VaultErrorBody, VaultErrorCode, Verify,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -182,6 +182,14 @@ impl VaultClient {
     /// [`VaultFailure`].
     pub async fn describe(&self, ask: &Describe) -> Result<Tokenized, VaultFailure> {
         self.post(Some(ask.token.node), PATH_DESCRIBE, ask).await
+    }
+
+    /// A saved card has another expiry.
+    ///
+    /// # Errors
+    /// [`VaultFailure`].
+    pub async fn set_expiry(&self, ask: &SetExpiry) -> Result<Tokenized, VaultFailure> {
+        self.post(None, PATH_SET_EXPIRY, ask).await
     }
 
     /// Keeps a customer's name, e-mail and telephone number; gives their masked forms. Asked again for an id, it answers the same.

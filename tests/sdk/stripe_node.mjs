@@ -87,6 +87,8 @@ async function paymentMethods(customer) {
   check("with the customer too", ids(await call("customers.listPaymentMethods", [customer])).includes(attached.id));
   const one = await call("customers.retrievePaymentMethod", [customer, attached.id]);
   check("and one by one", one.id === attached.id);
+  const changed = await call("paymentMethods.update", [attached.id, { card: { exp_month: 9, exp_year: 2038 }, metadata: { shelf: "4" } }]);
+  check("its expiry is updated", changed.card.exp_month === 9 && changed.card.exp_year === 2038 && changed.metadata.shelf === "4");
   const other = await call("paymentMethods.attach", ["pm_card_mastercard", { customer }], "mastercard");
   check("another is detached", (await call("paymentMethods.detach", [other.id])).customer === null);
   const made = await call("paymentMethods.create", [{ type: "card", card: { token: "tok_visa" } }]);
@@ -244,10 +246,34 @@ async function subscriptions(customer, card, price) {
   const invoices = await call("invoices.list", [{ customer }]);
   check("it is invoiced", invoices.data.length >= 1);
   check("and an invoice is read", (await call("invoices.retrieve", [invoices.data[0].id])).customer === customer);
+  const pause = { pause_collection: { behavior: "void" } };
+  const paused = await call("subscriptions.update", [made.id, pause], "pause");
+  check("its collection rests", paused.pause_collection.behavior === "void");
+  const goesOn = await call("subscriptions.update", [made.id, { pause_collection: "" }], "resume");
+  check("and goes on", goesOn.pause_collection === null);
   check("it is canceled", (await call("subscriptions.cancel", [made.id])).status === "canceled");
   if (serves("/v1/subscription_items")) {
     check("items are listed", (await call("subscriptionItems.list", [{ subscription: made.id }])).object === "list");
   }
+}
+
+async function invoices(customer, card) {
+  const item = await call("invoiceItems.create", [{ customer, amount: 1200, currency: "jpy", description: "設置" }]);
+  check("an invoice item waits", item.invoice === null && item.amount === 1200);
+  check("it is updated", (await call("invoiceItems.update", [item.id, { amount: 1500 }])).amount === 1500);
+  check("and read", (await call("invoiceItems.retrieve", [item.id, { expand: ["customer"] }])).customer.id === customer);
+  check("and listed", ids(await call("invoiceItems.list", [{ customer, pending: true }])).includes(item.id));
+  const other = await call("invoiceItems.create", [{ customer, amount: 5, currency: "jpy" }], "other");
+  check("another is deleted", (await call("invoiceItems.del", [other.id])).deleted === true);
+  const sending = { collection_method: "send_invoice", days_until_due: 30, pending_invoice_items_behavior: "include" };
+  const draft = await call("invoices.create", [{ customer, ...sending }]);
+  check("an invoice takes in what waits", draft.status === "draft" && draft.total === 1500 && draft.due_date > draft.created);
+  check("it is updated", (await call("invoices.update", [draft.id, { description: "七月分" }])).description === "七月分");
+  const sent = await call("invoices.sendInvoice", [draft.id, { expand: ["confirmation_secret"] }]);
+  check("it is sent with what the shopper pays with", sent.status === "open" && sent.confirmation_secret.client_secret.includes("_secret_"));
+  check("and paid", (await call("invoices.pay", [draft.id, { payment_method: card }])).status === "paid");
+  const empty = await call("invoices.create", [{ customer }], "empty");
+  check("a draft is deleted", (await call("invoices.del", [empty.id])).deleted === true);
 }
 
 async function clocks() {
@@ -287,6 +313,11 @@ async function money() {
     for (const { id } of (await call("disputes.list", [{ limit: 3 }])).data) {
       check("a dispute is read", (await call("disputes.retrieve", [id])).object === "dispute");
     }
+    const [charge] = (await stripe.charges.list({ limit: 1 })).data;
+    const evidence = { customer_name: "山田 花子", product_description: "靴" };
+    const said = () => call("disputes.update", [`dp_${charge.id.slice(3)}`, { evidence, submit: true }]);
+    const error = await raises(Stripe.errors.StripeInvalidRequestError, said);
+    check("evidence about a person is refused", error?.code === "dispute_evidence_personal");
   }
   if (serves("/v1/balance")) check("the balance is read", (await call("balance.retrieve")).object === "balance");
   if (serves("/v1/balance_transactions", "/v1/balance_transactions/{id}")) {
@@ -380,6 +411,7 @@ await setups(customer);
 await events(intent);
 await webhooks();
 await subscriptions(customer, card, await catalogue());
+await invoices(customer, card);
 await clocks();
 await checkouts();
 await money();

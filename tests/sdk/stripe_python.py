@@ -5,6 +5,7 @@ skipped, and the whole fails if it made fewer than 60 different calls.
 """
 
 import asyncio
+import decimal
 import hashlib
 import hmac
 import http.client
@@ -111,6 +112,8 @@ def payment_methods(customer):
     check("with the customer too", attached.id in [one.id for one in of_customer.data])
     one = call("customers.payment_methods", "retrieve", customer, attached.id)
     check("and one by one", one.id == attached.id)
+    changed = call("payment_methods", "update", attached.id, {"card": {"exp_month": 9, "exp_year": 2038}, "metadata": {"shelf": "4"}})
+    check("its expiry is updated", (changed.card.exp_month, changed.card.exp_year, changed.metadata["shelf"]) == (9, 2038, "4"))
     other = call("payment_methods", "attach", "pm_card_mastercard", {"customer": customer}, of="mastercard")
     check("another is detached", call("payment_methods", "detach", other.id).customer is None)
     made = call("payment_methods", "create", {"type": "card", "card": {"token": "tok_visa"}})
@@ -259,6 +262,9 @@ def subscriptions(customer, card, price):
     made = call("subscriptions", "create", {"customer": customer, "items": [{"price": price}], "default_payment_method": card})
     check("a subscription is created", made.id.startswith("sub_"))
     check("it is updated", call("subscriptions", "update", made.id, {"metadata": {"plan": "a"}}).metadata["plan"] == "a")
+    paused = call("subscriptions", "update", made.id, {"pause_collection": {"behavior": "void"}}, of="pause")
+    check("its collection rests", paused.pause_collection.behavior == "void")
+    check("and goes on", call("subscriptions", "update", made.id, {"pause_collection": ""}, of="resume").pause_collection is None)
     check("and read", call("subscriptions", "retrieve", made.id, {"expand": ["customer"]}).customer.id == customer)
     check("and listed", made.id in [one.id for one in call("subscriptions", "list", {"customer": customer}).data])
     invoices = call("invoices", "list", {"customer": customer})
@@ -267,6 +273,25 @@ def subscriptions(customer, card, price):
     check("it is canceled", call("subscriptions", "cancel", made.id).status == "canceled")
     if served("/v1/subscription_items"):
         check("items are listed", call("subscription_items", "list", {"subscription": made.id}).object == "list")
+
+
+def invoices(customer, card):
+    item = call("invoice_items", "create", {"customer": customer, "amount": 1200, "currency": "jpy", "description": "設置"})
+    check("an invoice item waits", item.invoice is None and item.amount == 1200)
+    check("it is updated", call("invoice_items", "update", item.id, {"amount": 1500}).amount == 1500)
+    check("and read", call("invoice_items", "retrieve", item.id, {"expand": ["customer"]}).customer.id == customer)
+    listed = call("invoice_items", "list", {"customer": customer, "pending": True})
+    check("and listed", item.id in [one.id for one in listed.data])
+    other = call("invoice_items", "create", {"customer": customer, "unit_amount_decimal": decimal.Decimal(5), "quantity": 2, "currency": "jpy"}, of="unit")
+    check("another is deleted", call("invoice_items", "delete", other.id).deleted is True)
+    draft = call("invoices", "create", {"customer": customer, "collection_method": "send_invoice", "days_until_due": 30, "pending_invoice_items_behavior": "include"})
+    check("an invoice takes in what waits", draft.status == "draft" and draft.total == 1500 and draft.due_date > draft.created)
+    check("it is updated", call("invoices", "update", draft.id, {"description": "七月分"}).description == "七月分")
+    sent = call("invoices", "send_invoice", draft.id, {"expand": ["confirmation_secret"]})
+    check("it is sent with what the shopper pays with", sent.status == "open" and "_secret_" in sent.confirmation_secret.client_secret)
+    check("and paid", call("invoices", "pay", draft.id, {"payment_method": card}).status == "paid")
+    empty = call("invoices", "create", {"customer": customer}, of="empty")
+    check("a draft is deleted", call("invoices", "delete", empty.id).deleted is True)
 
 
 def clocks():
@@ -300,6 +325,9 @@ def money():
     if served("/v1/disputes", "/v1/disputes/{id}"):
         for dispute in call("disputes", "list", {"limit": 3}).data:
             check("a dispute is read", call("disputes", "retrieve", dispute.id).object == "dispute")
+        evidence = {"customer_name": "山田 花子", "product_description": "靴"}
+        error = raises(stripe.InvalidRequestError, lambda: call("disputes", "update", "dp_" + v1.charges.list({"limit": 1}).data[0].id[3:], {"evidence": evidence, "submit": True}))
+        check("evidence about a person is refused", error is not None and error.code == "dispute_evidence_personal")
     if served("/v1/balance"):
         check("the balance is read", call("balance", "retrieve").object == "balance")
     if served("/v1/balance_transactions", "/v1/balance_transactions/{id}"):
@@ -424,6 +452,7 @@ setups(customer)
 events(intent)
 webhooks()
 subscriptions(customer, card, catalogue())
+invoices(customer, card)
 clocks()
 checkouts()
 money()

@@ -198,6 +198,22 @@ fn expansions_and_replays_need_the_rights() {
     let both = make("restricted", json!({ "rights": ["payment_intents:write", "customers:read"] }));
     let expanded = ok(&Asked::get(&format!("{path}?expand[]=customer"), &both.key).send());
     assert_eq!(expanded["customer"]["id"], customer);
+    let listed = format!("/v1/payment_intents?limit=3&customer={customer}&expand[]=data.customer");
+    assert_eq!(Asked::get(&listed, &key.key).code(), "more_permissions_required");
+    assert_eq!(ok(&Asked::get(&listed, &both.key).send())["data"][0]["customer"]["id"], customer);
+
+    // With its client secret an invoice's payment can be confirmed.
+    let invoice = ok(&Asked::post("/v1/invoices", sk, &[("customer", customer), ("currency", "jpy")]).send());
+    let invoice = invoice["id"].as_str().unwrap();
+    let form = [("customer", customer), ("amount", "300"), ("invoice", invoice)];
+    ok(&Asked::post("/v1/invoiceitems", sk, &form).send());
+    ok(&Asked::post(&format!("/v1/invoices/{invoice}/finalize"), sk, &[]).send());
+    let path = format!("/v1/invoices/{invoice}?expand[]=confirmation_secret");
+    let reads = make("restricted", json!({ "rights": ["invoices:write", "payment_intents:read"] }));
+    assert_eq!(Asked::get(&path, &reads.key).code(), "more_permissions_required");
+    let confirms = make("restricted", json!({ "rights": ["invoices:read", "payment_intents:write"] }));
+    let shown = ok(&Asked::get(&path, &confirms.key).send());
+    assert!(shown["confirmation_secret"]["client_secret"].as_str().unwrap().starts_with("pi_"), "{shown}");
 }
 
 /// A client secret lets a page go on with a payment, so it is shown to those alone who may change it: not to a key that may only

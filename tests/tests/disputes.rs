@@ -149,8 +149,16 @@ fn a_dispute_is_answered_and_won() {
 
     let path = format!("/v1/disputes/{}", dispute["id"].as_str().unwrap());
     assert_eq!(refused(stack, &path, &[("evidence[uncategorized_text]", "")]), "parameter_invalid_empty");
-    assert_eq!(refused(stack, &path, &[("submit", "false")]), "parameter_unknown");
-    let say = [("evidence[uncategorized_text]", "Taro Yamada signed for it."), ("metadata[desk]", "4")];
+    let name = ("evidence[customer_name]", "Taro Yamada");
+    assert_eq!(refused(stack, &path, &[name]), "dispute_evidence_personal");
+    assert_eq!(refused(stack, &path, &[("evidence[receipt]", "file_1")]), "parameter_unknown");
+    let say = ("evidence[uncategorized_text]", "Taro Yamada signed for it.");
+    assert_eq!(refused(stack, &path, &[say, ("submit", "false")]), "dispute_evidence_not_staged");
+    assert_eq!(refused(stack, &path, &[("submit", "true")]), "dispute_evidence_not_staged");
+    let duplicate = ("evidence[duplicate_charge_id]", "ch_00000000000000000000000000");
+    assert_eq!(refused(stack, &path, &[say, duplicate]), "resource_missing");
+    assert_eq!(get(stack, &path)["status"], "needs_response", "what was refused went nowhere");
+    let say = [say, ("evidence[product_description]", "靴"), ("submit", "true"), ("metadata[desk]", "4")];
     let answered = post(stack, &path, &say);
     assert_eq!((&answered["status"], &answered["metadata"]["desk"]), (&json!("under_review"), &json!("4")));
     assert_eq!(
@@ -160,14 +168,17 @@ fn a_dispute_is_answered_and_won() {
     assert_eq!(refused(stack, &path, &say), "dispute_already_answered");
     assert_eq!(refused(stack, &format!("{path}/close"), &[]), "dispute_already_answered");
     let at_network = stack.get(&format!("{}/disputes/acts/{case}", stack.run().networks)).json();
-    assert_eq!(at_network["evidence"], "Taro Yamada signed for it.");
+    assert_eq!(at_network["evidence"], "product_description: 靴\nuncategorized_text: Taro Yamada signed for it.");
 
+    let noted = post(stack, &path, &[("metadata[desk]", "5")]);
+    assert_eq!((&noted["metadata"]["desk"], &noted["intended_submission_method"]), (&json!("5"), &json!("manual")));
     act(stack, &format!("{case}/decide"), &json!({ "won": true }));
     let won = stands(stack, &paid, "won");
     assert_eq!(moved(&won), [(-1000, "dispute".to_owned()), (1000, "dispute_reversal".to_owned())]);
     let expected = [
         ("created", "needs_response"),
         ("funds_withdrawn", "needs_response"),
+        ("updated", "under_review"),
         ("updated", "under_review"),
         ("closed", "won"),
         ("funds_reinstated", "won"),

@@ -131,6 +131,7 @@ fn no_request_makes_the_vault_return_a_number() {
         wire::PATH_TOKENIZE,
         wire::PATH_TEST_CARD,
         wire::PATH_ATTACH,
+        wire::PATH_SET_EXPIRY,
         wire::PATH_AUTHORIZE,
         wire::PATH_CAPTURE,
         wire::PATH_VOID,

@@ -172,6 +172,10 @@ id!(
     InvoiceLineId, "il"
 );
 id!(
+    /// The same as an item that a merchant writes down.
+    InvoiceItemId, "ii"
+);
+id!(
     /// A page of ours that a shopper pays on.
     CheckoutSessionId, "cs"
 );

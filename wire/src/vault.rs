@@ -20,6 +20,8 @@ pub const PATH_TEST_CARD: &str = "/v1/test_card";
 pub const PATH_ATTACH: &str = "/v1/attach";
 /// `POST` [`Describe`], answers [`Tokenized`].
 pub const PATH_DESCRIBE: &str = "/v1/describe";
+/// `POST` [`SetExpiry`], answers [`Tokenized`].
+pub const PATH_SET_EXPIRY: &str = "/v1/expiry";
 /// `POST` [`Authorize`], answers [`Outcome`].
 pub const PATH_AUTHORIZE: &str = "/v1/authorize";
 /// `POST` [`Verify`], answers [`Outcome`].
@@ -86,6 +88,22 @@ pub struct Describe {
     pub context: Context,
     /// A `pm_`.
     pub token: CardToken,
+}
+
+/// A saved card has a new month or year of expiry: what its merchant was told by the cardholder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetExpiry {
+    /// Who asks.
+    pub context: Context,
+    /// A `pm_`.
+    pub token: CardToken,
+    /// 1 to 12; without it the month stays.
+    #[serde(default)]
+    pub exp_month: Option<u8>,
+    /// Four digits; without it the year stays.
+    #[serde(default)]
+    pub exp_year: Option<u16>,
 }
 
 /// A card that now has a token.

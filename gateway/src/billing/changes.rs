@@ -119,6 +119,7 @@ pub async fn apply(
         customer: changed.customer,
         test_clock: changed.test_clock,
         subscription: Some(&changed),
+        written: None,
         currency: &changed.currency,
         reason: Reason::SubscriptionUpdate,
         period_start_at: at,

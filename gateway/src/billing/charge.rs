@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::{customers, invoices, subscriptions as subs, views};
 use crate::codes::{Code, ErrorType};
-use crate::domain::invoice::{Reason, Status};
+use crate::domain::invoice::{Collection, Reason, Status};
 use crate::domain::payment_intent::Status as PaymentStatus;
 use crate::domain::subscription::{Event, Status as SubscriptionStatus, next_try};
 use crate::edge::call::Context;
@@ -185,6 +185,9 @@ impl Settling<'_> {
     /// The try failed. A subscription's later invoices are tried again by a schedule; the first one is the shopper's to pay.
     async fn failed(&mut self, conn: &mut PgConnection, invoice: Invoice) -> ApiResult<Invoice> {
         let tenant = self.context.tenant();
+        if invoice.collection() == Collection::SendInvoice {
+            return self.not_taken(conn, invoice).await;
+        }
         let first = self.subscription.as_ref().is_some_and(|row| row.status == SubscriptionStatus::Incomplete);
         let again = next_try(invoice.tries, self.at).filter(|_| invoice.auto_advance && !first);
         let exhausted = again.is_none() && invoice.auto_advance && !first;
@@ -211,15 +214,54 @@ impl Settling<'_> {
         Ok(invoice)
     }
 
+    /// What was sent is the customer's to pay: a try that failed says nothing of its term.
+    async fn not_taken(&mut self, conn: &mut PgConnection, invoice: Invoice) -> ApiResult<Invoice> {
+        let tenant = self.context.tenant();
+        let invoice = Invoice { trying: false, due_at: self.term(&invoice), ..invoice };
+        rows::update(conn, tenant, &invoice, None).await?;
+        let shown = views::invoice(conn, tenant, &invoice).await?;
+        self.told.push(Happened::to(&shown, Kind::InvoicePaymentFailed)?);
+        Ok(invoice)
+    }
+
+    /// When what was sent is overdue, where that is yet to come.
+    fn term(&self, invoice: &Invoice) -> Option<OffsetDateTime> {
+        invoice.payable_until_at.filter(|until| *until > self.at)
+    }
+
     /// The shopper has something to do.
     async fn waits(&mut self, conn: &mut PgConnection, invoice: Invoice) -> ApiResult<Invoice> {
         let tenant = self.context.tenant();
-        let invoice = Invoice { trying: false, ..invoice };
+        let invoice = Invoice { trying: false, due_at: self.term(&invoice), ..invoice };
         rows::update(conn, tenant, &invoice, None).await?;
         let shown = views::invoice(conn, tenant, &invoice).await?;
         self.told.push(Happened::to(&shown, Kind::InvoicePaymentActionRequired)?);
         Ok(invoice)
     }
+}
+
+/// What was sent is not paid by its day.
+///
+/// # Errors
+/// The database's.
+pub async fn overdue(
+    context: &Context,
+    conn: &mut PgConnection,
+    subscription: Option<Subscription>,
+    invoice: Invoice,
+    told: &mut Vec<Happened>,
+) -> ApiResult<()> {
+    let tenant = context.tenant();
+    let invoice = Invoice { due_at: None, ..invoice };
+    rows::update(conn, tenant, &invoice, None).await?;
+    told.push(Happened::to(&views::invoice(conn, tenant, &invoice).await?, Kind::InvoiceOverdue)?);
+    if let Some(subscription) = subscription.filter(|row| row.latest_invoice == Some(invoice.id)) {
+        subs::after_payment(context, conn, subscription, Event::Failed, told).await?;
+        let (_, changed) =
+            customers::change(conn, tenant, invoice.customer, |customer| customer.delinquent = true).await?;
+        told.extend(changed);
+    }
+    Ok(())
 }
 
 /// Whether a refusal is the card's, and so the shopper's to mend.

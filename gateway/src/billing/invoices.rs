@@ -3,7 +3,7 @@
 use kura_platform::database::PgConnection;
 use kura_wire::ids::{CustomerId, InvoiceId, PaymentIntentId, TestClockId};
 use kura_wire::money::MAX_AMOUNT_MINOR;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::{customers, subscriptions as subs, views};
@@ -16,6 +16,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened, Kind};
 use crate::render::payment_intent::payment_intent;
 use crate::request_ids::RequestIds;
+use crate::store::Tenant;
+use crate::store::customers::Customer;
 use crate::store::invoice_lines::{self, Line};
 use crate::store::invoices::{self, Invoice};
 use crate::store::payment_intents::{self, FutureUsage, Intent, MethodType};
@@ -33,6 +35,8 @@ pub struct Draft<'a> {
     pub test_clock: Option<TestClockId>,
     /// For which subscription.
     pub subscription: Option<&'a Subscription>,
+    /// What the merchant wrote itself.
+    pub written: Option<Written>,
     /// Three lower-case letters.
     pub currency: &'a str,
     /// Why.
@@ -49,6 +53,19 @@ pub struct Draft<'a> {
     pub at: OffsetDateTime,
 }
 
+/// What a merchant writes of a draft of its own.
+#[derive(Debug)]
+pub struct Written {
+    /// The customer reads it.
+    pub description: Option<String>,
+    /// The merchant's data.
+    pub metadata: Map<String, Value>,
+    /// Until when it is to be paid, where it is sent.
+    pub payable_until_at: Option<OffsetDateTime>,
+    /// What waits for an invoice goes on it.
+    pub takes_waiting: bool,
+}
+
 /// Writes a draft with its own lines and those that waited for it, as far as they fit. What one payment can't move is refused.
 ///
 /// # Errors
@@ -56,7 +73,11 @@ pub struct Draft<'a> {
 pub async fn draft(context: &Context, conn: &mut PgConnection, draft: Draft<'_>) -> ApiResult<Invoice> {
     let tenant = context.tenant();
     let subscription = draft.subscription.map(|subscription| subscription.id);
-    let waiting = invoice_lines::lock_waiting(conn, tenant, draft.customer, subscription, draft.currency).await?;
+    let waiting = if draft.written.as_ref().is_none_or(|written| written.takes_waiting) {
+        invoice_lines::lock_waiting(conn, tenant, draft.customer, subscription, draft.currency).await?
+    } else {
+        Vec::new()
+    };
     let own: i64 = draft.lines.iter().map(|line| line.amount).sum();
     let mut total = own;
     let mut taken = Vec::new();
@@ -70,6 +91,11 @@ pub async fn draft(context: &Context, conn: &mut PgConnection, draft: Draft<'_>)
     if total > MAX_AMOUNT_MINOR {
         return Err(ApiError::new(Code::AmountTooLarge));
     }
+    let payable_until_at = draft.subscription.and_then(|row| row.payable_until(draft.at));
+    let (description, metadata, payable_until_at) = match draft.written {
+        Some(written) => (written.description, written.metadata, written.payable_until_at),
+        None => (None, Map::new(), payable_until_at),
+    };
     let invoice = Invoice {
         id: draft.id,
         customer: draft.customer,
@@ -91,8 +117,8 @@ pub async fn draft(context: &Context, conn: &mut PgConnection, draft: Draft<'_>)
         intent: None,
         period_start_at: draft.period_start_at,
         period_end_at: draft.period_end_at,
-        description: None,
-        metadata: Map::new(),
+        description,
+        metadata,
         subscription_metadata: draft.subscription.map(|row| row.metadata.clone()).unwrap_or_default(),
         created_at: draft.at,
         finalized_at: None,
@@ -100,6 +126,7 @@ pub async fn draft(context: &Context, conn: &mut PgConnection, draft: Draft<'_>)
         voided_at: None,
         uncollectible_at: None,
         due_at: draft.final_at,
+        payable_until_at,
     };
     if !invoices::insert(conn, tenant, &invoice).await? {
         return Err(ApiError::internal("an invoice that was made before its subscription knew of it"));
@@ -144,15 +171,15 @@ pub async fn finalize(
     let same = customer.balance == 0 || customer.balance_currency.as_deref() == Some(&invoice.currency);
     let starting_balance = if same { customer.balance } else { 0 };
     let (amount_due, ending_balance) = settle_credit(invoice.total, starting_balance);
-    let prefix: String = customer.id.to_string().chars().skip(4).take(8).collect();
     let mut invoice = Invoice {
-        number: Some(format!("{}-{:04}", prefix.to_ascii_uppercase(), customer.invoice_count + 1)),
+        number: Some(number(&customer)),
         status,
         starting_balance,
         ending_balance: Some(ending_balance),
         amount_due,
         finalized_at: Some(at),
-        due_at: None,
+        // One that is sent is overdue then; one that is charged is tried when its caller says.
+        due_at: invoice.payable_until_at.filter(|_| amount_due > 0),
         ..invoice
     };
     let mut payment_told = None;
@@ -322,6 +349,76 @@ pub async fn lock(
     };
     let invoice = invoices::lock(conn, tenant, id).await?.ok_or_else(missing)?;
     Ok((subscription, invoice))
+}
+
+/// A draft, locked, whose lines may be changed.
+///
+/// # Errors
+/// 404, about this parameter; 400 for what is final, or being changed by its clock.
+pub async fn lock_draft(conn: &mut PgConnection, tenant: Tenant, id: InvoiceId, param: &str) -> ApiResult<Invoice> {
+    let found = invoices::lock(conn, tenant, id).await?.ok_or_else(|| ApiError::missing("invoice", param))?;
+    super::time::for_request(conn, tenant, found.test_clock).await?;
+    if found.status == Status::Draft { Ok(found) } else { Err(refused(&found, "change the lines of")) }
+}
+
+/// A locked draft's lines came to another sum.
+///
+/// # Errors
+/// 400 for too large a sum; the database's.
+pub async fn change_total(
+    conn: &mut PgConnection,
+    tenant: Tenant,
+    draft: Invoice,
+    by: i64,
+    told: &mut Vec<Happened>,
+) -> ApiResult<()> {
+    let total = draft.total.checked_add(by).filter(|total| total.abs() <= MAX_AMOUNT_MINOR);
+    let total = total.ok_or_else(|| ApiError::new(Code::AmountTooLarge))?;
+    let draft = Invoice { total, amount_due: total.max(0), ..draft };
+    invoices::update(conn, tenant, &draft, None).await?;
+    told.push(Happened::to(&views::invoice(conn, tenant, &draft).await?, Kind::InvoiceUpdated)?);
+    Ok(())
+}
+
+/// A draft of a subscription whose collection rests becomes final and is over at once: called off, or given up. Nothing is asked
+/// for, so it has no payment and takes no credit. It and its subscription are locked.
+///
+/// # Errors
+/// 400 for what is no draft; the database's.
+pub async fn lay_down(
+    context: &Context,
+    conn: &mut PgConnection,
+    draft: Invoice,
+    as_void: bool,
+    at: OffsetDateTime,
+    told: &mut Vec<Happened>,
+) -> ApiResult<Invoice> {
+    let tenant = context.tenant();
+    let end = if as_void { Event::Void } else { Event::GiveUp };
+    let status = draft.status.after(Event::Finalize).and_then(|open| open.after(end));
+    let status = status.ok_or_else(|| refused(&draft, "finalize"))?;
+    let (customer, _) = customers::change(conn, tenant, draft.customer, |customer| customer.invoice_count += 1).await?;
+    let invoice = Invoice {
+        number: Some(number(&customer)),
+        status,
+        ending_balance: Some(0),
+        finalized_at: Some(at),
+        voided_at: as_void.then_some(at),
+        uncollectible_at: (!as_void).then_some(at),
+        auto_advance: false,
+        due_at: None,
+        ..draft
+    };
+    invoices::update(conn, tenant, &invoice, None).await?;
+    let kind = if as_void { Kind::InvoiceVoided } else { Kind::InvoiceMarkedUncollectible };
+    told.push(Happened::to(&views::invoice(conn, tenant, &invoice).await?, kind)?);
+    Ok(invoice)
+}
+
+/// The number of a customer's next invoice.
+fn number(customer: &Customer) -> String {
+    let prefix: String = customer.id.to_string().chars().skip(4).take(8).collect();
+    format!("{}-{:04}", prefix.to_ascii_uppercase(), customer.invoice_count + 1)
 }
 
 /// The 400 of what a status refuses.

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use super::lines::{self, Span};
 use super::{invoices, views};
 use crate::codes::Code;
-use crate::domain::invoice::{Reason, Status as InvoiceStatus};
-use crate::domain::subscription::{AfterLastTry, DRAFT_FOR, Event, Status, Step};
+use crate::domain::invoice::{Collection, Reason, Status as InvoiceStatus};
+use crate::domain::subscription::{AfterLastTry, DRAFT_FOR, Event, PauseBehavior, Status, Step};
 use crate::edge::call::Context;
 use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened, Kind};
@@ -159,6 +159,13 @@ async fn step(context: &Context, id: SubscriptionId) -> ApiResult<bool> {
         Step::Cancel => {
             end(context, &mut tx, subscription, Event::Canceled, at, &mut told).await?;
         }
+        Step::Resume => {
+            let before = views::subscription(&mut tx, tenant, &subscription).await?;
+            let after = Subscription { pause: None, ..subscription };
+            subscriptions::update(&mut tx, tenant, &after).await?;
+            let shown = views::subscription(&mut tx, tenant, &after).await?;
+            told.extend(Happened::update(&before, &shown, Kind::CustomerSubscriptionUpdated)?);
+        }
         Step::Renew => renew(context, &mut tx, subscription, at, &mut told).await?,
     }
     events::tell(&mut tx, &context.cause(), clock::now(), told).await?;
@@ -200,6 +207,7 @@ async fn renew(
         period_end_at: end,
         ..subscription.clone()
     };
+    let pause = renewed.pause.map(|pause| pause.behavior);
     let invoice = invoices::draft(
         &own,
         conn,
@@ -208,11 +216,12 @@ async fn renew(
             customer: renewed.customer,
             test_clock: renewed.test_clock,
             subscription: Some(&renewed),
+            written: None,
             currency: &renewed.currency,
             reason: Reason::SubscriptionCycle,
             period_start_at: subscription.period_start_at,
             period_end_at: start,
-            final_at: (renewed.status != Status::Unpaid).then(|| at + DRAFT_FOR),
+            final_at: (renewed.status != Status::Unpaid && pause.is_none()).then(|| at + DRAFT_FOR),
             lines: whole_lines(&own, &renewed, &items, Span { start, end }, at),
             at,
         },
@@ -221,6 +230,11 @@ async fn renew(
     let renewed = Subscription { latest_invoice: Some(invoice.id), ..renewed };
     subscriptions::update(conn, tenant, &renewed).await?;
     told.push(Happened::to(&views::invoice(conn, tenant, &invoice).await?, Kind::InvoiceCreated)?);
+    match pause {
+        Some(PauseBehavior::Void) => drop(invoices::lay_down(&own, conn, invoice, true, at, told).await?),
+        Some(PauseBehavior::MarkUncollectible) => drop(invoices::lay_down(&own, conn, invoice, false, at, told).await?),
+        Some(PauseBehavior::KeepAsDraft) | None => {}
+    }
     let shown = views::subscription(conn, tenant, &renewed).await?;
     told.extend(Happened::update(&before, &shown, Kind::CustomerSubscriptionUpdated)?);
     Ok(())
@@ -285,7 +299,7 @@ async fn has_card(context: &Context, conn: &mut PgConnection, subscription: &Sub
 /// # Errors
 /// The database's; the vault's, where nothing could be asked.
 pub async fn turn_invoice(context: &Context, id: InvoiceId) -> ApiResult<()> {
-    use super::charge::{How, pay};
+    use super::charge::{How, overdue, pay};
     let tenant = context.tenant();
     let mut tx = context.begin().await?;
     let (subscription, invoice) = invoices::lock(context, &mut tx, id).await?;
@@ -295,13 +309,28 @@ pub async fn turn_invoice(context: &Context, id: InvoiceId) -> ApiResult<()> {
         InvoiceStatus::Draft if due => {
             let mut told = Vec::new();
             let invoice = invoices::finalize(context, &mut tx, invoice, at, &mut told).await?;
+            let is_sent = invoice.collection() == Collection::SendInvoice && invoice.status == InvoiceStatus::Open;
+            if is_sent {
+                let shown = views::invoice(&mut tx, tenant, &invoice).await?;
+                told.push(Happened::to(&shown, Kind::InvoiceSent)?);
+            }
             if let Some(subscription) = subscription.filter(|_| invoice.status == InvoiceStatus::Paid) {
                 let newest = subscription.latest_invoice == Some(id);
                 after_payment(context, &mut tx, subscription, Event::Paid(newest), &mut told).await?;
             }
             events::tell(&mut tx, &context.cause(), clock::now(), told).await?;
             tx.commit().await?;
-            pay(context, id, How { begin: true, ..How::default() }).await?;
+            if !is_sent {
+                pay(context, id, How { begin: true, ..How::default() }).await?;
+            }
+        }
+        InvoiceStatus::Open if due && invoice.collection() == Collection::SendInvoice => {
+            let mut told = Vec::new();
+            overdue(context, &mut tx, subscription, invoice, &mut told).await?;
+            events::tell(&mut tx, &context.cause(), clock::now(), told).await?;
+            tx.commit().await?;
+            // It may have been paid at the last moment.
+            pay(context, id, How::default()).await?;
         }
         InvoiceStatus::Open | InvoiceStatus::Uncollectible => {
             drop(tx);

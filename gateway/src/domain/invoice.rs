@@ -91,6 +91,30 @@ impl Reason {
     }
 }
 
+/// How an invoice is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collection {
+    /// From the customer's card, by itself.
+    ChargeAutomatically,
+    /// It is sent; the customer pays by a day.
+    SendInvoice,
+}
+
+impl Collection {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ChargeAutomatically => "charge_automatically",
+            Self::SendInvoice => "send_invoice",
+        }
+    }
+
+    /// Of what is to be paid by a day, or not.
+    pub const fn of(is_sent: bool) -> Self {
+        if is_sent { Self::SendInvoice } else { Self::ChargeAutomatically }
+    }
+}
+
 /// What is asked for of a total, and the customer's balance afterwards. A balance is nothing, or less: a credit.
 pub const fn settle_credit(total: i64, balance: i64) -> (i64, i64) {
     let after = total.saturating_add(balance);

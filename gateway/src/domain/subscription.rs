@@ -123,6 +123,45 @@ impl Status {
     }
 }
 
+/// What becomes of the invoices of a subscription whose collection rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseBehavior {
+    /// They stay drafts.
+    KeepAsDraft,
+    /// They are given up.
+    MarkUncollectible,
+    /// They are called off.
+    Void,
+}
+
+impl PauseBehavior {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::KeepAsDraft, Self::MarkUncollectible, Self::Void];
+
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepAsDraft => "keep_as_draft",
+            Self::MarkUncollectible => "mark_uncollectible",
+            Self::Void => "void",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|behavior| behavior.as_str() == word)
+    }
+}
+
+/// Collection rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// What becomes of invoices meanwhile.
+    pub behavior: PauseBehavior,
+    /// Until then; until somebody says so where there is none.
+    pub resumes_at: Option<OffsetDateTime>,
+}
+
 /// What decides when something happens to a subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct Course {
@@ -138,6 +177,8 @@ pub struct Course {
     pub trial_end_told: bool,
     /// When it is to end.
     pub cancel_at: Option<OffsetDateTime>,
+    /// When its collection goes on.
+    pub resumes_at: Option<OffsetDateTime>,
 }
 
 /// What happens to a subscription by itself.
@@ -149,12 +190,14 @@ pub enum Step {
     TellTrialEnd,
     /// It ends, as it was asked to.
     Cancel,
+    /// Its collection goes on.
+    Resume,
     /// A new period begins.
     Renew,
 }
 
 impl Course {
-    /// The next thing, and when. Of one moment, the end comes before a new period.
+    /// The next thing, and when. Of one moment, collection goes on before all else, and the end comes before a new period.
     pub fn next(self) -> Option<(OffsetDateTime, Step)> {
         if self.status.is_over() {
             return None;
@@ -171,6 +214,9 @@ impl Course {
             if at < next.0 {
                 next = (at, Step::TellTrialEnd);
             }
+        }
+        if let Some(at) = self.resumes_at.filter(|at| *at <= next.0) {
+            next = (at, Step::Resume);
         }
         Some(next)
     }
@@ -262,8 +308,19 @@ mod tests {
             trial_end_at: None,
             trial_end_told: false,
             cancel_at: None,
+            resumes_at: None,
         };
         assert_eq!(course.next(), Some((day(31), Step::Renew)));
+        assert_eq!(Course { resumes_at: Some(day(31)), ..course }.next(), Some((day(31), Step::Resume)));
+        let both = Course { resumes_at: Some(day(9)), cancel_at: Some(day(9)), ..course };
+        assert_eq!(both.next(), Some((day(9), Step::Resume)));
+        assert_eq!(
+            Course { resumes_at: Some(day(9)), cancel_at: Some(day(8)), ..course }.next(),
+            Some((day(8), Step::Cancel))
+        );
+        for behavior in PauseBehavior::ALL {
+            assert_eq!(PauseBehavior::parse(behavior.as_str()), Some(behavior));
+        }
         assert_eq!(Course { cancel_at: Some(day(31)), ..course }.next(), Some((day(31), Step::Cancel)));
         assert_eq!(Course { cancel_at: Some(day(9)), ..course }.next(), Some((day(9), Step::Cancel)));
         let trial = Course { status: Status::Trialing, trial_end_at: Some(day(31)), ..course };

@@ -43,6 +43,11 @@ impl WithClientSecret {
     }
 }
 
+/// The client secret of a payment, for who may have it.
+pub fn of_payment(context: &Context, id: &str) -> String {
+    of(&context.app.secrets.client_secrets, context.tenant(), id)
+}
+
 /// The client secret of this id.
 fn of(key: &PurposeKey, tenant: Tenant, id: &str) -> String {
     let mode: &[u8] = if tenant.livemode() { b"live" } else { b"test" };

@@ -4,7 +4,6 @@
 //! wherever its id stands, with the rights of the key and within the merchant, as if it had been asked for by itself.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,9 +13,14 @@ use super::read;
 use super::types::Text;
 use crate::codes::Code;
 use crate::edge::call::Context;
+use crate::edge::client_secret;
+use crate::endpoint::rights::{Access, Resource};
 use crate::error::{ApiError, ApiResult};
+use crate::render::invoice::{ConfirmationSecret, PaymentIntentWord};
 use crate::routes::objects;
 
+/// What is shown of an invoice only where it is asked for.
+const CONFIRMATION_SECRET: &str = "confirmation_secret";
 const MAX_PATHS: usize = 20;
 const MAX_DEPTH: usize = 4;
 
@@ -71,7 +75,7 @@ struct Sent {
     expand: Option<Vec<Text<200>>>,
 }
 
-/// Expands an answer.
+/// Expands an answer, one level after the other: what stands at one level of a path is looked up together.
 ///
 /// # Errors
 /// `expand_unknown` for what is no id in this answer; what reading the object by itself would say.
@@ -79,49 +83,75 @@ pub async fn expand(context: &Context, mut answer: Value, asked: &Asked) -> ApiR
     let mut known = HashMap::new();
     for path in &asked.0 {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        walk(context, &mut answer, &path, &mut known).await?;
+        for depth in 1..=path.len() {
+            let level = path.get(..depth).unwrap_or_default();
+            if let Some((&CONFIRMATION_SECRET, invoices)) = level.split_last() {
+                context.require(Resource::PaymentIntents, Access::Write)?;
+                at(&mut answer, invoices, &mut |value| show_secret(context, value))?;
+            }
+            let mut found = Vec::new();
+            at(&mut answer, level, &mut |value| {
+                if let Value::String(id) = value {
+                    found.push(id.clone());
+                }
+            })?;
+            look_up(context, found, &mut known).await?;
+            at(&mut answer, level, &mut |value| {
+                let object = value.as_str().and_then(|id| known.get(id)).cloned();
+                if let Some(object) = object {
+                    *value = object;
+                }
+            })?;
+        }
     }
     Ok(answer)
 }
 
-type Walk<'a> = Pin<Box<dyn Future<Output = ApiResult<()>> + Send + 'a>>;
+/// An open invoice's payment is the shopper's to make, with the payment's own client secret.
+fn show_secret(context: &Context, invoice: &mut Value) {
+    let payment = &invoice["payments"]["data"][0]["payment"]["payment_intent"];
+    let payment = payment.as_str().or_else(|| payment["id"].as_str());
+    if invoice["object"] == "invoice"
+        && invoice["status"] == "open"
+        && let Some(client_secret) = payment.map(|id| client_secret::of_payment(context, id))
+    {
+        let secret = ConfirmationSecret { client_secret, r#type: PaymentIntentWord::default() };
+        invoice[CONFIRMATION_SECRET] = serde_json::to_value(secret).unwrap_or_default();
+    }
+}
 
-fn walk<'a>(
-    context: &'a Context,
-    value: &'a mut Value,
-    path: &'a [&'a str],
-    known: &'a mut HashMap<String, Value>,
-) -> Walk<'a> {
-    Box::pin(async move {
-        match value {
-            Value::Array(items) => {
-                for item in items {
-                    walk(context, item, path, known).await?;
-                }
-                Ok(())
-            }
-            Value::Object(fields) => {
-                let Some((first, rest)) = path.split_first() else { return Ok(()) };
-                let field = fields.get_mut(*first).ok_or_else(unknown)?;
-                if let Value::String(id) = field {
-                    let object = match known.get(id) {
-                        Some(object) => object.clone(),
-                        None => {
-                            let object = objects::load(context, id).await?.ok_or_else(unknown)?;
-                            known.insert(id.clone(), object.clone());
-                            object
-                        }
-                    };
-                    *field = object;
-                }
-                walk(context, field, rest, known).await
-            }
-            // What is not there needs no expansion; what is no object has nothing to expand.
-            Value::Null => Ok(()),
-            _ if path.is_empty() => Ok(()),
-            _ => Err(unknown()),
+/// Looks up those of the ids that are not known yet.
+async fn look_up(context: &Context, mut ids: Vec<String>, known: &mut HashMap<String, Value>) -> ApiResult<()> {
+    ids.retain(|id| !known.contains_key(id));
+    ids.sort_unstable();
+    ids.dedup();
+    known.extend(objects::load_all(context, &ids).await?);
+    for id in ids {
+        if !known.contains_key(&id) {
+            let object = objects::load(context, &id).await?.ok_or_else(unknown)?;
+            known.insert(id, object);
         }
-    })
+    }
+    Ok(())
+}
+
+/// Does something to every value that stands at the end of this path; lists on the way are gone through.
+fn at(value: &mut Value, path: &[&str], act: &mut impl FnMut(&mut Value)) -> ApiResult<()> {
+    match (value, path.split_first()) {
+        (Value::Array(items), Some(_)) => items.iter_mut().try_for_each(|item| at(item, path, act)),
+        (Value::Array(items), None) => {
+            items.iter_mut().for_each(act);
+            Ok(())
+        }
+        (value, None) => {
+            act(value);
+            Ok(())
+        }
+        (Value::Object(fields), Some((first, rest))) => at(fields.get_mut(*first).ok_or_else(unknown)?, rest, act),
+        // What is not there needs no expansion; what is no object has nothing to expand.
+        (Value::Null, Some(_)) => Ok(()),
+        (_, Some(_)) => Err(unknown()),
+    }
 }
 
 fn unknown() -> ApiError {

@@ -212,6 +212,38 @@ impl<const MIN: i64, const MAX: i64> JsonSchema for Whole<MIN, MAX> {
     }
 }
 
+/// An amount in minor units as decimal text, as the SDKs write it. Parts of a minor unit are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WholeDecimal(pub i64);
+
+impl<'de> Deserialize<'de> for WholeDecimal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match Value::deserialize(deserializer)? {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let (whole, part) = text.split_once('.').unwrap_or((&text, "0"));
+        let is_whole = !part.is_empty() && part.bytes().all(|byte| byte == b'0');
+        let amount = whole.parse::<i64>().ok().filter(|amount| is_whole && amount.abs() <= MAX_AMOUNT_MINOR);
+        amount.map(Self).ok_or_else(|| refuse("a whole number of minor units"))
+    }
+}
+
+impl JsonSchema for WholeDecimal {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "WholeDecimal".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^-?[0-9]{1,8}$", "examples": ["1500"] })
+    }
+}
+
 /// A currency that cards can be charged in, by its three letters in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CurrencyCode(pub Currency);

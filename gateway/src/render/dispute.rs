@@ -18,7 +18,7 @@ word!(DisputeWord, "dispute");
 word!(ManualWord, "manual");
 nulls!(Unused { network_reason_code, payment_method_details });
 // What was said is passed on and not kept.
-nulls!(Evidence {
+nulls!(NotKept {
     access_activity_log,
     billing_address,
     cancellation_policy,
@@ -48,6 +48,15 @@ nulls!(Evidence {
     uncategorized_text,
 });
 
+/// What was said: passed on, and not kept.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct Evidence {
+    /// Always empty.
+    pub enhanced_evidence: Map<String, Value>,
+    #[serde(flatten)]
+    unused: NotKept,
+}
+
 /// A cardholder wants money back from the issuer.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Dispute {
@@ -71,6 +80,8 @@ pub struct Dispute {
     pub evidence: Evidence,
     /// Whether you have answered, and until when you may.
     pub evidence_details: EvidenceDetails,
+    /// `manual`: by you.
+    pub intended_submission_method: ManualWord,
     /// A charge can't be refunded while it is disputed.
     pub is_charge_refundable: bool,
     /// Live or test.
@@ -125,6 +136,7 @@ pub fn dispute(tenant: Tenant, row: &Row, moved: &[Moved], at: OffsetDateTime) -
             submission_count: i64::from(row.has_evidence),
             submission_method: ManualWord::default(),
         },
+        intended_submission_method: ManualWord::default(),
         is_charge_refundable: false,
         livemode: tenant.livemode(),
         metadata: row.metadata.clone(),

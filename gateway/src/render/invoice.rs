@@ -1,11 +1,12 @@
 //! Invoices and their lines.
 
+use kura_wire::ids::InvoiceId;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{nulls, unix, word};
-use crate::domain::invoice::{Reason, Status};
+use crate::domain::invoice::{Collection, Reason, Status};
 use crate::endpoint::expand::Expandable;
 use crate::endpoint::list::List;
 use crate::store::invoice_lines::Line as LineRow;
@@ -15,12 +16,12 @@ use crate::store::{Listed, Tenant};
 word!(InvoiceWord, "invoice");
 word!(LineWord, "line_item");
 word!(PaymentWord, "invoice_payment");
+word!(PaymentIntentWord, "payment_intent");
 nulls!(Unused {
     account_country,
     account_name,
     account_tax_ids,
     application,
-    confirmation_secret,
     custom_fields,
     customer_address,
     customer_email,
@@ -29,7 +30,6 @@ nulls!(Unused {
     customer_shipping,
     default_payment_method,
     default_source,
-    due_date,
     footer,
     from_invoice,
     hosted_invoice_url,
@@ -81,8 +81,10 @@ pub struct Invoice {
     pub automatically_finalizes_at: Option<i64>,
     /// Why it was made.
     pub billing_reason: &'static str,
-    /// Always `charge_automatically`.
+    /// `charge_automatically`, or `send_invoice`: the customer pays by a day.
     pub collection_method: &'static str,
+    /// What the shopper's page pays an open invoice with. Null unless it was named in `expand`.
+    pub confirmation_secret: Option<ConfirmationSecret>,
     /// Unix seconds.
     pub created: i64,
     /// Three letters.
@@ -99,6 +101,8 @@ pub struct Invoice {
     pub description: Option<String>,
     /// Always empty.
     pub discounts: Vec<String>,
+    /// Until when one that is sent is to be paid. Unix seconds.
+    pub due_date: Option<i64>,
     /// Unix seconds.
     pub effective_at: Option<i64>,
     /// The customer's balance after it.
@@ -153,6 +157,33 @@ pub struct Invoice {
     pub total_taxes: Vec<String>,
     #[serde(flatten)]
     unused: Unused,
+}
+
+/// What the shopper's page pays an invoice with.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ConfirmationSecret {
+    /// That of the invoice's payment.
+    pub client_secret: String,
+    /// Always `payment_intent`.
+    pub r#type: PaymentIntentWord,
+}
+
+/// What is left of a deleted draft.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DeletedInvoice {
+    /// `in_…`.
+    pub id: String,
+    /// `invoice`.
+    pub object: InvoiceWord,
+    /// True.
+    pub deleted: bool,
+}
+
+impl DeletedInvoice {
+    /// Of this one.
+    pub fn of(id: InvoiceId) -> Self {
+        Self { id: id.to_string(), object: InvoiceWord::default(), deleted: true }
+    }
 }
 
 /// Off.
@@ -374,6 +405,16 @@ fn renamed(id: &str, prefix: &str) -> String {
     format!("{prefix}_{}", id.rsplit('_').next().unwrap_or_default())
 }
 
+/// By which price a line is.
+pub fn pricing(row: &LineRow) -> Option<Pricing> {
+    let details = row.price.map(|price| PriceDetails {
+        price: price.to_string(),
+        product: row.product.map(|product| product.to_string()),
+    });
+    let unit_amount_decimal = row.unit_amount.map(|amount| amount.to_string());
+    details.map(|price_details| Pricing { price_details, r#type: "price_details", unit_amount_decimal })
+}
+
 /// A line.
 pub fn line(tenant: Tenant, row: &LineRow) -> Line {
     let details = ItemDetails {
@@ -401,14 +442,7 @@ pub fn line(tenant: Tenant, row: &LineRow) -> Line {
             LineParent::InvoiceItemDetails { invoice_item_details: details, subscription_item_details: () }
         },
         period: Period { end: unix(row.period_end_at), start: unix(row.period_start_at) },
-        pricing: row.price.map(|price| Pricing {
-            price_details: PriceDetails {
-                price: price.to_string(),
-                product: row.product.map(|product| product.to_string()),
-            },
-            r#type: "price_details",
-            unit_amount_decimal: row.unit_amount.map(|amount| amount.to_string()),
-        }),
+        pricing: pricing(row),
         quantity: row.quantity,
         quantity_decimal: row.quantity.to_string(),
         subscription: row.subscription.map(Expandable::from),
@@ -461,7 +495,8 @@ pub fn invoice(tenant: Tenant, row: &Row, lines: &[LineRow]) -> Invoice {
         automatic_tax: AutomaticTax::default(),
         automatically_finalizes_at: row.due_at.filter(|_| draft).map(unix),
         billing_reason: row.reason.as_str(),
-        collection_method: "charge_automatically",
+        collection_method: row.collection().as_str(),
+        confirmation_secret: None,
         created: unix(row.created_at),
         currency: row.currency.clone(),
         customer: row.customer.into(),
@@ -470,13 +505,18 @@ pub fn invoice(tenant: Tenant, row: &Row, lines: &[LineRow]) -> Invoice {
         default_tax_rates: Vec::new(),
         description: row.description.clone(),
         discounts: Vec::new(),
+        due_date: row.payable_until_at.map(unix),
         effective_at: row.finalized_at.map(unix),
         ending_balance: row.ending_balance,
         issuer: Issuer { r#type: "self" },
         lines: List::new(format!("/v1/invoices/{}/lines", row.id), Listed { items: shown, has_more: false }),
         livemode: tenant.livemode(),
         metadata: row.metadata.clone(),
-        next_payment_attempt: row.due_at.filter(|_| open || draft && row.reason != Reason::Manual).map(unix),
+        next_payment_attempt: row
+            .due_at
+            .filter(|_| row.collection() == Collection::ChargeAutomatically)
+            .filter(|_| open || draft && row.reason != Reason::Manual)
+            .map(unix),
         number: row.number.clone(),
         parent: row.subscription.map(|id| Parent {
             r#type: "subscription_details",

@@ -8,6 +8,7 @@ pub mod customer;
 pub mod dispute;
 pub mod event;
 pub mod invoice;
+pub mod invoice_item;
 pub mod payment_intent;
 pub mod product;
 pub mod refund;

@@ -22,11 +22,9 @@ nulls!(Unused {
     application_fee_percent,
     billing_cycle_anchor_config,
     billing_thresholds,
-    days_until_due,
     default_source,
     next_pending_invoice_item_invoice,
     on_behalf_of,
-    pause_collection,
     pending_invoice_item_interval,
     pending_setup_intent,
     pending_update,
@@ -62,7 +60,7 @@ pub struct Subscription {
     pub canceled_at: Option<i64>,
     /// Why.
     pub cancellation_details: CancellationDetails,
-    /// Always `charge_automatically`.
+    /// `charge_automatically`, or `send_invoice`: the customer pays by a day.
     pub collection_method: &'static str,
     /// Unix seconds.
     pub created: i64,
@@ -70,6 +68,8 @@ pub struct Subscription {
     pub currency: String,
     /// Whose.
     pub customer: Expandable,
+    /// How many days the customer has for an invoice that is sent.
+    pub days_until_due: Option<i16>,
     /// The card that it is paid with; the customer's where there is none.
     pub default_payment_method: Option<Expandable>,
     /// Always empty.
@@ -90,6 +90,8 @@ pub struct Subscription {
     pub livemode: bool,
     /// Your data.
     pub metadata: Map<String, Value>,
+    /// Its collection rests.
+    pub pause_collection: Option<PauseCollection>,
     /// How it is paid.
     pub payment_settings: PaymentSettings,
     /// Unix seconds.
@@ -144,6 +146,15 @@ pub struct InvoiceSettings {
     pub issuer: super::invoice::Issuer,
     #[serde(flatten)]
     unused: UnusedOfInvoices,
+}
+
+/// What becomes of invoices while collection rests, and until when.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PauseCollection {
+    /// `keep_as_draft`, `mark_uncollectible` or `void`.
+    pub behavior: &'static str,
+    /// Unix seconds.
+    pub resumes_at: Option<i64>,
 }
 
 /// How a subscription is paid.
@@ -261,10 +272,11 @@ pub fn subscription(tenant: Tenant, row: &Row, rows: &[ItemRow], card: Option<&C
             feedback: row.cancellation_feedback.clone(),
             reason: row.cancellation_reason.clone(),
         },
-        collection_method: "charge_automatically",
+        collection_method: row.collection().as_str(),
         created: unix(row.created_at),
         currency: row.currency.clone(),
         customer: row.customer.into(),
+        days_until_due: row.days_until_due,
         default_payment_method: card.map(|card| card.token(TokenUse::Multi).into()),
         default_tax_rates: Vec::new(),
         description: row.description.clone(),
@@ -278,6 +290,9 @@ pub fn subscription(tenant: Tenant, row: &Row, rows: &[ItemRow], card: Option<&C
         latest_invoice: row.latest_invoice.map(Expandable::from),
         livemode: tenant.livemode(),
         metadata: row.metadata.clone(),
+        pause_collection: row
+            .pause
+            .map(|pause| PauseCollection { behavior: pause.behavior.as_str(), resumes_at: pause.resumes_at.map(unix) }),
         payment_settings: PaymentSettings {
             save_default_payment_method: if row.saves_card { "on_subscription" } else { "off" },
             unused: UnusedOfSettings::default(),

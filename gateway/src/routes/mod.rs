@@ -7,6 +7,7 @@ pub mod control;
 pub mod customers;
 pub mod disputes;
 pub mod events;
+pub mod invoice_items;
 pub mod invoices;
 pub mod networks;
 pub mod objects;
@@ -55,6 +56,7 @@ pub fn api() -> Routes {
         .and(subscriptions::routes())
         .and(subscription_items::routes())
         .and(invoices::routes())
+        .and(invoice_items::routes())
         .and(checkout::sessions::routes())
         .and(test_helpers::test_clocks::routes())
 }

@@ -85,6 +85,25 @@ pub(crate) async fn find(
     Ok(row.map(BalanceTransaction::from))
 }
 
+/// The merchant's balance transactions of these ids.
+pub(crate) async fn find_many(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    ids: &[BalanceTransactionId],
+) -> sqlx::Result<Vec<BalanceTransaction>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway balance::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3 AND 'merchant_payable' IN (debit_account, credit_account)",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(BalanceTransaction::from).collect())
+}
+
 /// The merchant's balance transactions, perhaps of one charge, refund or dispute.
 pub(crate) async fn list(
     conn: Conn<'_>,

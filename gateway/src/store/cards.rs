@@ -171,6 +171,20 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, record: [u8; 16]) -> sq
     row.map(Card::try_from).transpose()
 }
 
+/// The merchant's card of this record, for as long as the transaction lasts.
+pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, record: [u8; 16]) -> sqlx::Result<Option<Card>> {
+    let row = select!(
+        "/* gateway cards::lock */ ",
+        "WHERE merchant_id = $1 AND record = $2 AND livemode = $3 FOR NO KEY UPDATE",
+        tenant.id(),
+        uuid(&record),
+        tenant.livemode,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Card::try_from).transpose()
+}
+
 /// The merchant's cards of these records.
 pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, records: &[[u8; 16]]) -> sqlx::Result<Vec<Card>> {
     if records.is_empty() {
@@ -264,6 +278,24 @@ pub(crate) async fn describe(
         uuid(&record),
         tenant.livemode,
         Value::Object(metadata.clone()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What an update of the payment method changes.
+pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, card: &Card) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway cards::update */
+         UPDATE cards SET metadata = $4, exp_month = $5, exp_year = $6
+         WHERE merchant_id = $1 AND record = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(&card.record),
+        tenant.livemode,
+        Value::Object(card.metadata.clone()),
+        card.exp_month,
+        card.exp_year,
     )
     .execute(conn)
     .await?;

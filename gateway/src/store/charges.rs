@@ -250,6 +250,21 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: ChargeId) -> sqlx::
     row.map(Charge::try_from).transpose()
 }
 
+/// The merchant's charges of these ids.
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[ChargeId]) -> sqlx::Result<Vec<Charge>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway charges::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Charge::try_from).collect()
+}
+
 /// The merchant's charges, perhaps of one payment.
 pub(crate) async fn list(
     conn: Conn<'_>,

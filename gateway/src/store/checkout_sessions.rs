@@ -267,20 +267,63 @@ pub(crate) async fn list(
     status: Option<Status>,
     page: &Page,
 ) -> sqlx::Result<Listed<Session>> {
-    let rows = page_of!(
-        select,
-        "/* gateway checkout_sessions::list */ ",
-        "id",
-        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR payment_intent_id = $8)
-         AND ($9::uuid IS NULL OR subscription_id = $9) AND ($10::text IS NULL OR status = $10)",
-        conn,
-        tenant,
-        page,
+    let (customer, intent, subscription) = (
         customer.map(|id| uuid(id.as_bytes())),
         intent.map(|id| uuid(id.as_bytes())),
         subscription.map(|id| uuid(id.as_bytes())),
-        status.map(Status::as_str),
     );
+    let status = status.map(Status::as_str);
+    let rows = match (intent, subscription, customer, status) {
+        (Some(intent), subscription, customer, status) => page_of!(
+            select,
+            "/* gateway checkout_sessions::list of payment */ ",
+            "id",
+            "AND payment_intent_id = $7 AND ($8::uuid IS NULL OR customer_id = $8) AND ($9::uuid IS NULL OR subscription_id = $9) AND ($10::text IS NULL OR status = $10)",
+            conn,
+            tenant,
+            page,
+            intent,
+            customer,
+            subscription,
+            status,
+        ),
+        (None, Some(subscription), customer, status) => page_of!(
+            select,
+            "/* gateway checkout_sessions::list of subscription */ ",
+            "id",
+            "AND subscription_id = $7 AND ($8::uuid IS NULL OR customer_id = $8) AND ($9::text IS NULL OR status = $9)",
+            conn,
+            tenant,
+            page,
+            subscription,
+            customer,
+            status,
+        ),
+        (None, None, Some(customer), status) => page_of!(
+            select,
+            "/* gateway checkout_sessions::list of customer */ ",
+            "id",
+            "AND customer_id = $7 AND ($8::text IS NULL OR status = $8)",
+            conn,
+            tenant,
+            page,
+            customer,
+            status,
+        ),
+        (None, None, None, Some(status)) => page_of!(
+            select,
+            "/* gateway checkout_sessions::list in state */ ",
+            "id",
+            "AND status = $7",
+            conn,
+            tenant,
+            page,
+            status,
+        ),
+        (None, None, None, None) => {
+            page_of!(select, "/* gateway checkout_sessions::list */ ", "id", "", conn, tenant, page,)
+        }
+    };
     let items = rows.into_iter().map(Session::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }

@@ -133,6 +133,21 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: CustomerId) -> sqlx
     Ok(row.map(Customer::from))
 }
 
+/// The merchant's customers of these ids, deleted or not.
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[CustomerId]) -> sqlx::Result<Vec<Customer>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway customers::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Customer::from).collect())
+}
+
 /// The same, locked until the transaction ends.
 pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: CustomerId) -> sqlx::Result<Option<Customer>> {
     let row = select!(

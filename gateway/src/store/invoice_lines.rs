@@ -1,11 +1,13 @@
 //! Table `invoice_lines`: of invoices, and those that wait for the customer's next one.
 
-use kura_wire::ids::{CustomerId, InvoiceId, InvoiceLineId, PriceId, ProductId, SubscriptionId, SubscriptionItemId};
+use kura_wire::ids::{
+    CustomerId, InvoiceId, InvoiceItemId, InvoiceLineId, PriceId, ProductId, SubscriptionId, SubscriptionItemId,
+};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Conn, Tenant, object, uuid};
+use super::{Conn, Cursor, Listed, Page, Tenant, object, page_of, uuid};
 
 /// Lines that one answer holds at the most.
 pub const MOST: i64 = 250;
@@ -102,12 +104,12 @@ impl From<Row> for Line {
 }
 
 macro_rules! select {
-    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+    ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, customer_id, invoice_id, subscription_id, subscription_item_id, price_id, product_id, place,
                 amount_minor, unit_amount_minor, quantity, currency, description, proration, waited, period_start_at,
-                period_end_at, metadata, created_at FROM invoice_lines " + $tail,
+                period_end_at, metadata, created_at FROM invoice_lines " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -224,4 +226,167 @@ pub(crate) async fn forget_waiting(conn: Conn<'_>, tenant: Tenant, of: Subscript
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The merchant's line of this id, where it waits or waited for its invoice: an item.
+pub(crate) async fn find_item(conn: Conn<'_>, tenant: Tenant, id: InvoiceItemId) -> sqlx::Result<Option<Line>> {
+    let row = select!(
+        "/* gateway invoice_lines::find_item */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3 AND waited",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(Line::from))
+}
+
+/// The same, locked until the transaction ends.
+pub(crate) async fn lock_item(conn: Conn<'_>, tenant: Tenant, id: InvoiceItemId) -> sqlx::Result<Option<Line>> {
+    let row = select!(
+        "/* gateway invoice_lines::lock_item */ ",
+        "WHERE merchant_id = $1 AND id = $2 AND livemode = $3 AND waited FOR UPDATE",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(Line::from))
+}
+
+/// Writes all that can change of an item.
+pub(crate) async fn update_item(conn: Conn<'_>, tenant: Tenant, line: &Line) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway invoice_lines::update_item */
+         UPDATE invoice_lines SET price_id = $4, product_id = $5, amount_minor = $6, unit_amount_minor = $7, quantity = $8,
+             description = $9, period_start_at = $10, period_end_at = $11, metadata = $12
+         WHERE merchant_id = $1 AND id = $2 AND livemode = $3 AND waited",
+        tenant.id(),
+        uuid(line.id.as_bytes()),
+        tenant.livemode,
+        line.price.map(|id| uuid(id.as_bytes())),
+        line.product.map(|id| uuid(id.as_bytes())),
+        line.amount,
+        line.unit_amount,
+        line.quantity,
+        line.description,
+        line.period_start_at,
+        line.period_end_at,
+        Value::Object(line.metadata.clone()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes an item away.
+pub(crate) async fn delete_item(conn: Conn<'_>, tenant: Tenant, id: InvoiceItemId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway invoice_lines::delete_item */
+         DELETE FROM invoice_lines WHERE merchant_id = $1 AND id = $2 AND livemode = $3 AND waited",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The items of an invoice that goes away wait again.
+pub(crate) async fn let_go(conn: Conn<'_>, tenant: Tenant, invoice: InvoiceId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway invoice_lines::let_go */
+         UPDATE invoice_lines SET invoice_id = NULL, place = 0
+         WHERE merchant_id = $1 AND livemode = $2 AND invoice_id = $3 AND waited",
+        tenant.id(),
+        tenant.livemode,
+        uuid(invoice.as_bytes()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The currency of what has waited longest for a customer's invoice.
+pub(crate) async fn currency_waiting(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    customer: CustomerId,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "/* gateway invoice_lines::currency_waiting */
+         SELECT currency FROM invoice_lines
+         WHERE merchant_id = $1 AND livemode = $2 AND customer_id = $3 AND invoice_id IS NULL AND subscription_id IS NULL
+         ORDER BY created_at, place, id LIMIT 1",
+        tenant.id(),
+        tenant.livemode,
+        uuid(customer.as_bytes()),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The merchant's items: of one customer, on one invoice, those that wait or do not.
+pub(crate) async fn list_items(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    customer: Option<CustomerId>,
+    invoice: Option<InvoiceId>,
+    pending: Option<bool>,
+    page: &Page,
+) -> sqlx::Result<Listed<Line>> {
+    let (customer, invoice) = (customer.map(|id| uuid(id.as_bytes())), invoice.map(|id| uuid(id.as_bytes())));
+    let rows = match (invoice, customer, pending) {
+        (Some(invoice), customer, pending) => page_of!(
+            select,
+            "/* gateway invoice_lines::list_items of invoice */ ",
+            "id",
+            "AND waited AND invoice_id = $7 AND ($8::uuid IS NULL OR customer_id = $8) AND ($9::bool IS NULL OR (invoice_id IS NULL) = $9)",
+            conn,
+            tenant,
+            page,
+            invoice,
+            customer,
+            pending,
+        ),
+        (None, Some(customer), pending) => page_of!(
+            select,
+            "/* gateway invoice_lines::list_items of customer */ ",
+            "id",
+            "AND waited AND customer_id = $7 AND ($8::bool IS NULL OR (invoice_id IS NULL) = $8)",
+            conn,
+            tenant,
+            page,
+            customer,
+            pending,
+        ),
+        (None, None, Some(true)) => page_of!(
+            select,
+            "/* gateway invoice_lines::list_items pending */ ",
+            "id",
+            "AND waited AND invoice_id IS NULL",
+            conn,
+            tenant,
+            page,
+        ),
+        (None, None, pending) => page_of!(
+            select,
+            "/* gateway invoice_lines::list_items */ ",
+            "id",
+            "AND waited AND ($7::bool IS NULL OR (invoice_id IS NULL) = $7)",
+            conn,
+            tenant,
+            page,
+            pending,
+        ),
+    };
+    Ok(page.close(rows.into_iter().map(Line::from).collect()))
+}
+
+/// Where this one stands in lists.
+pub fn cursor(line: &Line) -> Cursor {
+    (line.created_at, uuid(line.id.as_bytes()))
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Claimed, Conn, Cursor, Listed, Look, Page, Tenant, claim_due, object, page_of, uuid};
-use crate::domain::invoice::{Reason, Status};
+use crate::domain::invoice::{Collection, Reason, Status};
 
 /// What a customer owes for a while.
 #[derive(Debug, Clone)]
@@ -68,8 +68,17 @@ pub struct Invoice {
     pub voided_at: Option<OffsetDateTime>,
     /// When it was given up.
     pub uncollectible_at: Option<OffsetDateTime>,
-    /// When it goes on: it becomes final, or is tried.
+    /// When it goes on: it becomes final, is tried, or is overdue.
     pub due_at: Option<OffsetDateTime>,
+    /// Until when it is to be paid, where it is sent; it is charged where there is none.
+    pub payable_until_at: Option<OffsetDateTime>,
+}
+
+impl Invoice {
+    /// How it is collected.
+    pub fn collection(&self) -> Collection {
+        Collection::of(self.payable_until_at.is_some())
+    }
 }
 
 struct Row {
@@ -102,6 +111,7 @@ struct Row {
     voided_at: Option<OffsetDateTime>,
     uncollectible_at: Option<OffsetDateTime>,
     due_at: Option<OffsetDateTime>,
+    payable_until_at: Option<OffsetDateTime>,
 }
 
 impl TryFrom<Row> for Invoice {
@@ -139,6 +149,7 @@ impl TryFrom<Row> for Invoice {
             voided_at: row.voided_at,
             uncollectible_at: row.uncollectible_at,
             due_at: row.due_at,
+            payable_until_at: row.payable_until_at,
         })
     }
 }
@@ -150,7 +161,7 @@ macro_rules! select {
             $head + "SELECT id, customer_id, subscription_id, test_clock_id, number, status, billing_reason, currency, total_minor,
                 starting_balance_minor, ending_balance_minor, amount_due_minor, amount_paid_minor, auto_advance, tries, trying,
                 try_off_session, payment_intent_id, period_start_at, period_end_at, description, metadata,
-                subscription_metadata, created_at, finalized_at, paid_at, voided_at, uncollectible_at, due_at FROM invoices " $(+ $tail)+,
+                subscription_metadata, created_at, finalized_at, paid_at, voided_at, uncollectible_at, due_at, payable_until_at FROM invoices " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -162,8 +173,8 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, invoice: &Invoice) ->
         "/* gateway invoices::insert */
          INSERT INTO invoices (merchant_id, id, livemode, customer_id, subscription_id, test_clock_id, status, billing_reason,
              currency, total_minor, amount_due_minor, auto_advance, period_start_at, period_end_at, description, metadata,
-             created_at, due_at, look_at, subscription_metadata)
-         VALUES ($1, $2, $3, $4, $5, $6, 'draft', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+             created_at, due_at, look_at, subscription_metadata, payable_until_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 'draft', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
          ON CONFLICT DO NOTHING",
         tenant.id(),
         uuid(invoice.id.as_bytes()),
@@ -184,6 +195,7 @@ pub(crate) async fn insert(conn: Conn<'_>, tenant: Tenant, invoice: &Invoice) ->
         invoice.due_at,
         invoice.due_at.filter(|_| invoice.test_clock.is_none()),
         Value::Object(invoice.subscription_metadata.clone()),
+        invoice.payable_until_at,
     )
     .execute(conn)
     .await?;
@@ -202,7 +214,8 @@ pub(crate) async fn update(
          UPDATE invoices SET number = $4, status = $5, total_minor = $6, starting_balance_minor = $7, ending_balance_minor = $8,
              amount_due_minor = $9, amount_paid_minor = $10, auto_advance = $11, tries = $12, trying = $13,
              try_off_session = $14, payment_intent_id = $15, description = $16, metadata = $17, finalized_at = $18,
-             paid_at = $19, voided_at = $20, uncollectible_at = $21, due_at = $22, look_at = $23, look_count = 0
+             paid_at = $19, voided_at = $20, uncollectible_at = $21, due_at = $22, look_at = $23, look_count = 0,
+             payable_until_at = $24
          WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
         tenant.id(),
         uuid(invoice.id.as_bytes()),
@@ -227,6 +240,21 @@ pub(crate) async fn update(
         invoice.uncollectible_at,
         invoice.due_at,
         look_at.or(invoice.due_at.filter(|_| invoice.test_clock.is_none())),
+        invoice.payable_until_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes a draft that no line is on any more.
+pub(crate) async fn delete(conn: Conn<'_>, tenant: Tenant, id: InvoiceId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway invoices::delete */
+         DELETE FROM invoices WHERE merchant_id = $1 AND id = $2 AND livemode = $3 AND status = 'draft'",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
     )
     .execute(conn)
     .await?;
@@ -293,6 +321,21 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: InvoiceId) -> sqlx:
     row.map(Invoice::try_from).transpose()
 }
 
+/// The merchant's invoices of these ids.
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[InvoiceId]) -> sqlx::Result<Vec<Invoice>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway invoices::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Invoice::try_from).collect()
+}
+
 /// The same, locked until the transaction ends.
 pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: InvoiceId) -> sqlx::Result<Option<Invoice>> {
     let row = select!(
@@ -316,18 +359,44 @@ pub(crate) async fn list(
     status: Option<Status>,
     page: &Page,
 ) -> sqlx::Result<Listed<Invoice>> {
-    let rows = page_of!(
-        select,
-        "/* gateway invoices::list */ ",
-        "id",
-        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR subscription_id = $8) AND ($9::text IS NULL OR status = $9)",
-        conn,
-        tenant,
-        page,
-        customer.map(|id| uuid(id.as_bytes())),
-        subscription.map(|id| uuid(id.as_bytes())),
-        status.map(Status::as_str),
-    );
+    let (customer, subscription) = (customer.map(|id| uuid(id.as_bytes())), subscription.map(|id| uuid(id.as_bytes())));
+    let status = status.map(Status::as_str);
+    let rows = match (subscription, customer, status) {
+        (Some(subscription), customer, status) => page_of!(
+            select,
+            "/* gateway invoices::list of subscription */ ",
+            "id",
+            "AND subscription_id = $7 AND ($8::uuid IS NULL OR customer_id = $8) AND ($9::text IS NULL OR status = $9)",
+            conn,
+            tenant,
+            page,
+            subscription,
+            customer,
+            status,
+        ),
+        (None, Some(customer), status) => page_of!(
+            select,
+            "/* gateway invoices::list of customer */ ",
+            "id",
+            "AND customer_id = $7 AND ($8::text IS NULL OR status = $8)",
+            conn,
+            tenant,
+            page,
+            customer,
+            status,
+        ),
+        (None, None, Some(status)) => page_of!(
+            select,
+            "/* gateway invoices::list in state */ ",
+            "id",
+            "AND status = $7",
+            conn,
+            tenant,
+            page,
+            status,
+        ),
+        (None, None, None) => page_of!(select, "/* gateway invoices::list */ ", "id", "", conn, tenant, page,),
+    };
     let items = rows.into_iter().map(Invoice::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }

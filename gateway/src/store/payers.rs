@@ -133,6 +133,42 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: PayerId) -> sqlx::R
     row.map(Payer::try_from).transpose()
 }
 
+/// The merchant's payer of this id, for as long as the transaction lasts.
+pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: PayerId) -> sqlx::Result<Option<Payer>> {
+    let row = sqlx::query_as!(
+        Row,
+        "/* gateway payers::lock */
+         SELECT id, method, name_masked, email_masked, phone_masked, postcode_masked, address_masked, metadata, created_at
+         FROM payers WHERE merchant_id = $1 AND id = $2 AND livemode = $3 FOR NO KEY UPDATE",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Payer::try_from).transpose()
+}
+
+/// The payment method's own data.
+pub(crate) async fn describe(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    id: PayerId,
+    metadata: &Map<String, Value>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "/* gateway payers::describe */
+         UPDATE payers SET metadata = $4 WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
+        tenant.id(),
+        uuid(id.as_bytes()),
+        tenant.livemode,
+        Value::Object(metadata.clone()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// The merchant's payers of these ids.
 pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[PayerId]) -> sqlx::Result<Vec<Payer>> {
     if ids.is_empty() {

@@ -427,6 +427,21 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: PaymentIntentId) ->
     row.map(Intent::try_from).transpose()
 }
 
+/// The merchant's PaymentIntents of these ids.
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[PaymentIntentId]) -> sqlx::Result<Vec<Intent>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway payment_intents::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Intent::try_from).collect()
+}
+
 /// The same, locked until the transaction ends: whatever changes a payment begins here.
 pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: PaymentIntentId) -> sqlx::Result<Option<Intent>> {
     let row = select!(

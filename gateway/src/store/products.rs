@@ -111,6 +111,21 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: ProductId) -> sqlx:
     Ok(row.map(Product::from))
 }
 
+/// The merchant's products of these ids.
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[ProductId]) -> sqlx::Result<Vec<Product>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway products::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Product::from).collect())
+}
+
 /// The same, locked until the transaction ends.
 pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: ProductId) -> sqlx::Result<Option<Product>> {
     let row = select!(

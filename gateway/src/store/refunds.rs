@@ -142,6 +142,21 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: RefundId) -> sqlx::
     Ok(row.map(Refund::from))
 }
 
+/// The merchant's refunds of these ids.
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[RefundId]) -> sqlx::Result<Vec<Refund>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway refunds::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Refund::from).collect())
+}
+
 /// The merchant's refunds, perhaps of one payment or one charge.
 pub(crate) async fn list(
     conn: Conn<'_>,

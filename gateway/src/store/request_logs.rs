@@ -130,19 +130,53 @@ pub(crate) async fn list(
     wanted: &Wanted,
     page: &Page,
 ) -> sqlx::Result<Listed<RequestLog>> {
-    let rows = page_of!(
-        select,
-        "/* gateway request_logs::list */ ",
-        "id",
-        "AND ($7::text IS NULL OR method = $7) AND ($8::smallint IS NULL OR status = $8)
-           AND ($9::text IS NULL OR code = $9)",
-        conn,
-        tenant,
-        page,
-        wanted.method,
-        wanted.status,
-        wanted.code,
-    );
+    let (method, status) = (wanted.method.as_deref(), wanted.status);
+    let rows = match (wanted.code.as_deref(), status, method) {
+        (Some(code), status, method) => page_of!(
+            select,
+            "/* gateway request_logs::list of error */ ",
+            "id",
+            "AND code = $7 AND ($8::text IS NULL OR method = $8) AND ($9::smallint IS NULL OR status = $9)",
+            conn,
+            tenant,
+            page,
+            code,
+            method,
+            status,
+        ),
+        (None, Some(status), method) if status >= 400 => page_of!(
+            select,
+            "/* gateway request_logs::list refused */ ",
+            "id",
+            "AND status >= 400 AND status = $7 AND ($8::text IS NULL OR method = $8)",
+            conn,
+            tenant,
+            page,
+            status,
+            method,
+        ),
+        (None, status, Some("DELETE")) => page_of!(
+            select,
+            "/* gateway request_logs::list deleting */ ",
+            "id",
+            "AND method = 'DELETE' AND ($7::smallint IS NULL OR status = $7)",
+            conn,
+            tenant,
+            page,
+            status,
+        ),
+        (None, status, method) => page_of!(
+            select,
+            "/* gateway request_logs::list */ ",
+            "id",
+            "AND ($7::text IS NULL OR method = $7) AND ($8::smallint IS NULL OR status = $8)",
+            conn,
+            tenant,
+            page,
+            method,
+            status,
+        ),
+    };
     Ok(page.close(rows.into_iter().map(RequestLog::from).collect()))
 }
 

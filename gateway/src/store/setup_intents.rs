@@ -184,6 +184,21 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: SetupIntentId) -> s
     row.map(Setup::try_from).transpose()
 }
 
+/// The merchant's SetupIntents of these ids.
+pub(crate) async fn find_many(conn: Conn<'_>, tenant: Tenant, ids: &[SetupIntentId]) -> sqlx::Result<Vec<Setup>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway setup_intents::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Setup::try_from).collect()
+}
+
 /// The same, locked until the transaction ends: whatever changes it begins here.
 pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: SetupIntentId) -> sqlx::Result<Option<Setup>> {
     let row = select!(

@@ -148,6 +148,7 @@ pub(crate) async fn find_owner(pool: &PgPool, prefix: &str, id: [u8; 16]) -> sql
         "price" => "prices AS o WHERE o.merchant_id = merchants.id AND o.id",
         "sub" => "subscriptions AS o WHERE o.merchant_id = merchants.id AND o.id",
         "si" => "subscription_items AS o WHERE o.merchant_id = merchants.id AND o.id",
+        "ii" => "invoice_lines AS o WHERE o.merchant_id = merchants.id AND o.id",
         "in" => "invoices AS o WHERE o.merchant_id = merchants.id AND o.id",
         "cs" => "checkout_sessions AS o WHERE o.merchant_id = merchants.id AND o.id",
         "clock" => "test_clocks AS o WHERE o.merchant_id = merchants.id AND o.id",

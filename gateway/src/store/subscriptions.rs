@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Claimed, Conn, Cursor, Listed, Look, Page, Tenant, claim_due, object, page_of, uuid};
-use crate::domain::subscription::{Course, Status};
+use crate::domain::invoice::Collection;
+use crate::domain::subscription::{Course, Pause, PauseBehavior, Status};
 
 /// A customer's subscription.
 #[derive(Debug, Clone)]
@@ -54,6 +55,10 @@ pub struct Subscription {
     pub default_card: Option<[u8; 16]>,
     /// The card of its first payment becomes that card.
     pub saves_card: bool,
+    /// Its invoices are sent, and the customer has so many days; charged where there is none.
+    pub days_until_due: Option<i16>,
+    /// Collection rests.
+    pub pause: Option<Pause>,
     /// Its newest invoice.
     pub latest_invoice: Option<InvoiceId>,
     /// The merchant's words.
@@ -74,7 +79,18 @@ impl Subscription {
             trial_end_at: self.trial_end_at,
             trial_end_told: self.trial_end_told,
             cancel_at: if self.cancel_at_period_end { Some(self.period_end_at) } else { self.cancel_at },
+            resumes_at: self.pause.and_then(|pause| pause.resumes_at),
         }
+    }
+
+    /// How its invoices are collected.
+    pub fn collection(&self) -> Collection {
+        Collection::of(self.days_until_due.is_some())
+    }
+
+    /// Until when an invoice of this moment is to be paid, where it is sent.
+    pub fn payable_until(&self, at: OffsetDateTime) -> Option<OffsetDateTime> {
+        self.days_until_due.map(|days| at + time::Duration::days(days.into()))
     }
 
     fn due_at(&self) -> Option<OffsetDateTime> {
@@ -104,6 +120,9 @@ struct Row {
     cancellation_feedback: Option<String>,
     default_card_record: Option<Uuid>,
     saves_card: bool,
+    days_until_due: Option<i16>,
+    pause_behavior: Option<String>,
+    resumes_at: Option<OffsetDateTime>,
     latest_invoice_id: Option<Uuid>,
     description: Option<String>,
     metadata: Value,
@@ -136,6 +155,12 @@ impl TryFrom<Row> for Subscription {
             cancellation_feedback: row.cancellation_feedback,
             default_card: row.default_card_record.map(Uuid::into_bytes),
             saves_card: row.saves_card,
+            days_until_due: row.days_until_due,
+            pause: row
+                .pause_behavior
+                .as_deref()
+                .and_then(PauseBehavior::parse)
+                .map(|behavior| Pause { behavior, resumes_at: row.resumes_at }),
             latest_invoice: row.latest_invoice_id.map(|id| InvoiceId::from_bytes(id.into_bytes())),
             description: row.description,
             metadata: object(row.metadata),
@@ -151,7 +176,7 @@ macro_rules! select {
             $head + "SELECT id, customer_id, test_clock_id, status, currency, anchor_at, period_start_at, period_end_at,
                 trial_start_at, trial_end_at, trial_without_card, trial_end_told, cancel_at, cancel_at_period_end, canceled_at,
                 ended_at, cancellation_reason, cancellation_comment, cancellation_feedback, default_card_record, saves_card,
-                latest_invoice_id, description, metadata, created_at FROM subscriptions " $(+ $tail)+,
+                days_until_due, pause_behavior, resumes_at, latest_invoice_id, description, metadata, created_at FROM subscriptions " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -196,7 +221,8 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, row: &Subscription) -
              trial_end_at = $9, trial_without_card = $10, trial_end_told = $11, cancel_at = $12, cancel_at_period_end = $13,
              canceled_at = $14, ended_at = $15, cancellation_reason = $16, cancellation_comment = $17,
              cancellation_feedback = $18, default_card_record = $19, saves_card = $20, latest_invoice_id = $21,
-             description = $22, metadata = $23, due_at = $24, look_at = $25, look_count = 0
+             description = $22, metadata = $23, due_at = $24, look_at = $25, look_count = 0, days_until_due = $26,
+             pause_behavior = $27, resumes_at = $28
          WHERE merchant_id = $1 AND id = $2 AND livemode = $3",
         tenant.id(),
         uuid(row.id.as_bytes()),
@@ -223,6 +249,9 @@ pub(crate) async fn update(conn: Conn<'_>, tenant: Tenant, row: &Subscription) -
         Value::Object(row.metadata.clone()),
         due_at,
         due_at.filter(|_| row.test_clock.is_none()),
+        row.days_until_due,
+        row.pause.map(|pause| pause.behavior.as_str()),
+        row.pause.and_then(|pause| pause.resumes_at),
     )
     .execute(conn)
     .await?;
@@ -258,6 +287,25 @@ pub(crate) async fn find(conn: Conn<'_>, tenant: Tenant, id: SubscriptionId) -> 
     row.map(Subscription::try_from).transpose()
 }
 
+/// The merchant's subscriptions of these ids.
+pub(crate) async fn find_many(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    ids: &[SubscriptionId],
+) -> sqlx::Result<Vec<Subscription>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| uuid(id.as_bytes())).collect();
+    let rows = select!(
+        "/* gateway subscriptions::find_many */ ",
+        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3",
+        tenant.id(),
+        &ids,
+        tenant.livemode,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Subscription::try_from).collect()
+}
+
 /// The same, locked until the transaction ends.
 pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: SubscriptionId) -> sqlx::Result<Option<Subscription>> {
     let row = select!(
@@ -272,29 +320,122 @@ pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: SubscriptionId) -> 
     row.map(Subscription::try_from).transpose()
 }
 
-/// The merchant's subscriptions: of one customer, of one price, in one of these states.
+/// In which states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum States {
+    /// Any.
+    All,
+    /// Not canceled.
+    Alive,
+    /// Over.
+    Ended,
+    /// This one.
+    One(Status),
+}
+
+impl States {
+    fn words(self) -> Option<Vec<String>> {
+        let has = |status: Status| match self {
+            Self::All => true,
+            Self::Alive => status != Status::Canceled,
+            Self::Ended => status.is_over(),
+            Self::One(one) => status == one,
+        };
+        let some = Status::ALL.into_iter().filter(|status| has(*status)).map(|status| status.as_str().to_owned());
+        (self != Self::All).then(|| some.collect())
+    }
+}
+
+/// Which subscriptions are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Of this customer.
+    pub customer: Option<CustomerId>,
+    /// With this price.
+    pub price: Option<Uuid>,
+    /// Those that live by this clock.
+    pub clock: Option<TestClockId>,
+    /// In these states.
+    pub states: States,
+}
+
+/// The merchant's subscriptions. Each statement walks along what the rarest of its conditions leaves.
 pub(crate) async fn list(
     conn: Conn<'_>,
     tenant: Tenant,
-    customer: Option<CustomerId>,
-    price: Option<Uuid>,
-    clock: Option<TestClockId>,
-    states: Option<&[String]>,
+    wanted: Wanted,
     page: &Page,
 ) -> sqlx::Result<Listed<Subscription>> {
-    let rows = page_of!(
-        select,
-        "/* gateway subscriptions::list */ ",
-        "id",
-        "AND ($7::uuid IS NULL OR customer_id = $7) AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8)) AND ($9::uuid IS NULL OR test_clock_id = $9) AND ($10::text[] IS NULL OR status = ANY($10))",
-        conn,
-        tenant,
-        page,
-        customer.map(|id| uuid(id.as_bytes())),
-        price,
-        clock.map(|id| uuid(id.as_bytes())),
-        states,
-    );
+    let (price, words) = (wanted.price, wanted.states.words());
+    let (customer, clock) = (wanted.customer.map(|id| uuid(id.as_bytes())), wanted.clock.map(|id| uuid(id.as_bytes())));
+    let rows = match (customer, clock, wanted.states) {
+        (Some(customer), clock, _) => page_of!(
+            select,
+            "/* gateway subscriptions::list of customer */ ",
+            "id",
+            "AND customer_id = $7 AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8)) AND ($9::uuid IS NULL OR test_clock_id = $9) AND ($10::text[] IS NULL OR status = ANY($10))",
+            conn,
+            tenant,
+            page,
+            customer,
+            price,
+            clock,
+            words.as_deref(),
+        ),
+        (None, Some(clock), _) => page_of!(
+            select,
+            "/* gateway subscriptions::list of clock */ ",
+            "id",
+            "AND test_clock_id = $7 AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8)) AND ($9::text[] IS NULL OR status = ANY($9))",
+            conn,
+            tenant,
+            page,
+            clock,
+            price,
+            words.as_deref(),
+        ),
+        (None, None, States::One(status)) => page_of!(
+            select,
+            "/* gateway subscriptions::list in state */ ",
+            "id",
+            "AND status = $7 AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8))",
+            conn,
+            tenant,
+            page,
+            status.as_str(),
+            price,
+        ),
+        (None, None, States::Alive) => page_of!(
+            select,
+            "/* gateway subscriptions::list alive */ ",
+            "id",
+            "AND status <> 'canceled' AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
+            conn,
+            tenant,
+            page,
+            price,
+        ),
+        (None, None, States::Ended) => page_of!(
+            select,
+            "/* gateway subscriptions::list ended */ ",
+            "id",
+            "AND status IN ('canceled', 'incomplete_expired') AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
+            conn,
+            tenant,
+            page,
+            price,
+        ),
+        (None, None, States::All) => page_of!(
+            select,
+            "/* gateway subscriptions::list */ ",
+            "id",
+            "AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
+            conn,
+            tenant,
+            page,
+            price,
+        ),
+    };
     let items = rows.into_iter().map(Subscription::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }

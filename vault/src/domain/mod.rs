@@ -12,6 +12,7 @@ pub mod describe;
 pub mod dispute;
 pub mod enter_share;
 pub mod erase;
+pub mod expiry;
 pub mod exposed;
 pub mod follow_up;
 pub mod outcome;

@@ -9,7 +9,8 @@ use kura_platform::tls::{Gateway, Peer};
 use kura_wire::sealed_box::SignedKeySet;
 use kura_wire::three_d_secure::{self, Authenticate, Authentication, FindAuthentication};
 use kura_wire::vault::{
-    self as wire, Attach, Authorize, Describe, FollowUp, Outcome, Resolve, TestCard, Tokenize, Tokenized, Verify,
+    self as wire, Attach, Authorize, Describe, FollowUp, Outcome, Resolve, SetExpiry, TestCard, Tokenize, Tokenized,
+    Verify,
 };
 
 use super::{Body, Failure};
@@ -27,6 +28,7 @@ pub fn router(vault: Arc<Vault>) -> Router {
         .route(wire::PATH_TEST_CARD, post(test_card))
         .route(wire::PATH_ATTACH, post(attach))
         .route(wire::PATH_DESCRIBE, post(describe))
+        .route(wire::PATH_SET_EXPIRY, post(set_expiry))
         .route(wire::PATH_AUTHORIZE, post(authorize))
         .route(wire::PATH_VERIFY, post(verify))
         .route(three_d_secure::PATH_AUTHENTICATE, post(authenticate))
@@ -60,6 +62,10 @@ async fn attach(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<A
 
 async fn describe(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Describe>) -> Answer<Tokenized> {
     Ok(Json(vault.describe(peer, &request).await?))
+}
+
+async fn set_expiry(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<SetExpiry>) -> Answer<Tokenized> {
+    Ok(Json(vault.set_expiry(peer, &request).await?))
 }
 
 async fn authorize(peer: Peer<Gateway>, State(vault): Shared, Body(request): Body<Authorize>) -> Answer<Outcome> {

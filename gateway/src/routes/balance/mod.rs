@@ -1,7 +1,7 @@
 //! `/v1/balance` and `/v1/balance_transactions`: what a merchant has, and what moved it. Both are read from the books.
 
 use kura_platform::clock;
-use kura_wire::ids::{ChargeId, DisputeId, RefundId};
+use kura_wire::ids::{BalanceTransactionId, ChargeId, DisputeId, RefundId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -72,6 +72,16 @@ async fn retrieve(context: Context, _: Nothing) -> ApiResult<render::balance::Ba
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<render::balance::BalanceTransaction> {
     let found = find(context, id).await?.ok_or_else(|| ApiError::missing("balance_transaction", "id"))?;
     Ok(render::balance::transaction(&found, clock::now()))
+}
+
+/// The balance transactions of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<render::balance::BalanceTransaction>> {
+    let ids: Vec<BalanceTransactionId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let rows = balance::find_many(&mut *context.db().await?, context.tenant(), &ids).await?;
+    Ok(rows.iter().map(|row| render::balance::transaction(row, clock::now())).collect())
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<BalanceTransaction>> {

@@ -1,7 +1,7 @@
 //! `/v1/charges`.
 
 use kura_platform::database::PgConnection;
-use kura_wire::ids::PaymentIntentId;
+use kura_wire::ids::{ChargeId, PaymentIntentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -70,6 +70,17 @@ pub async fn by_id(context: &Context, id: &str) -> ApiResult<render::charge::Cha
     let mut db = context.db().await?;
     let rendered = render_all(&mut db, context.tenant(), std::slice::from_ref(&charge)).await?;
     rendered.into_iter().next().ok_or_else(|| ApiError::internal("nothing rendered"))
+}
+
+/// The charges of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<render::charge::Charge>> {
+    let ids: Vec<ChargeId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let rows = charges::find_many(&mut db, tenant, &ids).await?;
+    render_all(&mut db, tenant, &rows).await
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Charge>> {

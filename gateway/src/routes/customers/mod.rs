@@ -50,6 +50,23 @@ pub async fn by_id(context: &Context, id: &str) -> ApiResult<Found> {
     Ok(found(context.tenant(), customer, card.as_ref()))
 }
 
+/// The customers of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<Found>> {
+    let ids: Vec<CustomerId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let rows = customers::find_many(&mut db, tenant, &ids).await?;
+    let records: Vec<[u8; 16]> = rows.iter().filter_map(|customer| customer.default_card).collect();
+    let known = cards::find_many(&mut db, tenant, &records).await?;
+    let shown = |customer: Customer| {
+        let card = customer.default_card.and_then(|record| known.iter().find(|card| card.record == record));
+        found(tenant, customer, card)
+    };
+    Ok(rows.into_iter().map(shown).collect())
+}
+
 /// The customer of this id who was not deleted.
 ///
 /// # Errors

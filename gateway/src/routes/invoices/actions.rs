@@ -10,7 +10,7 @@ use crate::billing::charge::{self, How};
 use crate::billing::subscriptions::after_payment;
 use crate::billing::{self, invoices as steps, views};
 use crate::codes::Code;
-use crate::domain::invoice::Status;
+use crate::domain::invoice::{Collection, Status};
 use crate::domain::subscription::Event;
 use crate::edge::call::Context;
 use crate::endpoint::Nothing;
@@ -44,7 +44,8 @@ pub async fn finalize(context: Context, asked: Finalize) -> ApiResult<Invoice> {
     invoice.auto_advance = asked.auto_advance.unwrap_or(invoice.auto_advance);
     let mut told = Vec::new();
     let mut invoice = steps::finalize(&context, &mut tx, invoice, at, &mut told).await?;
-    if invoice.status == Status::Open && invoice.auto_advance {
+    let charged = invoice.collection() == Collection::ChargeAutomatically;
+    if invoice.status == Status::Open && invoice.auto_advance && charged {
         // As one that became final by itself: tried at once, by the worker.
         invoice.due_at = Some(at);
         invoices::update(&mut tx, tenant, &invoice, Some(clock::now())).await?;

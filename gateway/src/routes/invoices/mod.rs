@@ -1,9 +1,11 @@
 //! `/v1/invoices`. How they come to be and are paid is in [`crate::billing`].
 
 pub mod actions;
+pub mod create;
 pub mod preview;
+pub mod update;
 
-use kura_wire::ids::{CustomerId, SubscriptionId};
+use kura_wire::ids::{CustomerId, InvoiceId, SubscriptionId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -23,8 +25,12 @@ use crate::store::invoices::{self, Invoice as Row, cursor};
 pub fn routes() -> Routes {
     Routes::of(Resource::Invoices)
         .list("/v1/invoices", "List invoices", list)
+        .post("/v1/invoices", "Write an invoice", create::run)
         .post("/v1/invoices/create_preview", "Show the invoice that would be next", preview::run)
         .get("/v1/invoices/{id}", "Retrieve an invoice", retrieve)
+        .post("/v1/invoices/{id}", "Update an invoice", update::run)
+        .delete("/v1/invoices/{id}", "Delete a draft", update::delete)
+        .post("/v1/invoices/{id}/send", "Say that the customer is to have an invoice", update::send)
         .list("/v1/invoices/{id}/lines", "List the lines of an invoice", lines)
         .post("/v1/invoices/{id}/finalize", "Make a draft final", actions::finalize)
         .post("/v1/invoices/{id}/pay", "Pay an invoice", actions::pay)
@@ -92,6 +98,17 @@ async fn lines(context: Context, _: Nothing, list: ListParams) -> ApiResult<List
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<Invoice> {
     let row = find(context, id).await?.ok_or_else(|| ApiError::missing("invoice", "id"))?;
     views::invoice(&mut *context.db().await?, context.tenant(), &row).await
+}
+
+/// The invoices of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<Invoice>> {
+    let ids: Vec<InvoiceId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let rows = invoices::find_many(&mut db, tenant, &ids).await?;
+    views::invoices(&mut db, tenant, &rows).await
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Row>> {

@@ -80,6 +80,7 @@ pub async fn run(context: Context, asked: Preview) -> ApiResult<Invoice> {
                 customer: row.customer,
                 test_clock: row.test_clock,
                 subscription: Some(&row),
+                written: None,
                 currency: &row.currency,
                 reason: Reason::SubscriptionCycle,
                 period_start_at: row.period_start_at,

@@ -416,6 +416,7 @@ fn example_id(path: &str) -> String {
         "subscriptions" => "sub",
         "subscription_items" => "si",
         "invoices" => "in",
+        "invoiceitems" => "ii",
         "tokens" => "tok",
         "test_clocks" => "clock",
         "disputes" => "dp",

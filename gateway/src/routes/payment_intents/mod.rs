@@ -9,7 +9,7 @@ pub mod flow;
 pub mod update;
 
 use kura_platform::database::PgConnection;
-use kura_wire::ids::CustomerId;
+use kura_wire::ids::{CustomerId, PaymentIntentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -71,6 +71,17 @@ async fn retrieve(context: Context, asked: WithClientSecret) -> ApiResult<Paymen
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<PaymentIntent> {
     let intent = find(context, id).await?.ok_or_else(|| ApiError::missing("payment_intent", "id"))?;
     render_one(context, &intent, None).await
+}
+
+/// The payments of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<PaymentIntent>> {
+    let ids: Vec<PaymentIntentId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let rows = payment_intents::find_many(&mut db, tenant, &ids).await?;
+    render_all(&mut db, &context.app, tenant, &rows).await
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Intent>> {

@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod create;
 pub mod naming;
+pub mod update;
 
 use kura_wire::ids::{CardToken, CustomerId, TokenUse};
 use schemars::JsonSchema;
@@ -17,6 +18,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::render;
 use crate::render::card::PaymentMethod;
 use crate::routes::customers;
+use crate::store::methods::{self, MethodRef};
 use crate::store::{Listed, cards, payers};
 
 /// Its routes.
@@ -25,6 +27,7 @@ pub fn routes() -> Routes {
         .post("/v1/payment_methods", "Create a payment method", create::run)
         .list("/v1/payment_methods", "List a customer's payment methods", list)
         .get("/v1/payment_methods/{id}", "Retrieve a payment method", retrieve)
+        .post("/v1/payment_methods/{id}", "Update a payment method", update::run)
         .post("/v1/payment_methods/{id}/attach", "Attach a payment method to a customer", attach::attach)
         .post("/v1/payment_methods/{id}/detach", "Detach a payment method from its customer", attach::detach)
 }
@@ -109,4 +112,19 @@ pub async fn by_id(context: &Context, id: &str) -> ApiResult<PaymentMethod> {
     let card = naming::find_or_adopt(context, token).await?;
     let card = card.filter(|_| token.allows == TokenUse::Multi).ok_or_else(missing)?;
     Ok(render::card::payment_method(context.tenant(), &card))
+}
+
+/// The payment methods of these ids that are known here, as the API shows them. An imported card may be known to the vault alone:
+/// [`by_id`] asks it.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<PaymentMethod>> {
+    let payer = |id: &String| payers::parse_method_id(id).map(MethodRef::Payer);
+    let card = |id: &String| id.parse::<CardToken>().ok().filter(|token| token.allows == TokenUse::Multi);
+    let wanted: Vec<MethodRef> =
+        ids.iter().filter_map(|id| payer(id).or_else(|| card(id).map(|token| MethodRef::Card(token.record)))).collect();
+    let tenant = context.tenant();
+    let found = methods::find_many(&mut *context.db().await?, tenant, &wanted).await?;
+    Ok(found.iter().map(|method| render::card::method(tenant, method)).collect())
 }

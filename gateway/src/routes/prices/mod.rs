@@ -85,6 +85,17 @@ pub async fn by_id(context: &Context, id: &str) -> ApiResult<Price> {
     Ok(price(context.tenant(), &row))
 }
 
+/// The prices of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<Price>> {
+    let ids: Vec<PriceId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let tenant = context.tenant();
+    let rows = prices::find_many(&mut *context.db().await?, tenant, &ids).await?;
+    Ok(rows.iter().map(|row| price(tenant, row)).collect())
+}
+
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Row>> {
     let Ok(id) = id.parse::<PriceId>() else { return Ok(None) };
     Ok(prices::find(&mut *context.db().await?, context.tenant(), id).await?)

@@ -64,6 +64,17 @@ pub async fn by_id(context: &Context, id: &str) -> ApiResult<Product> {
     Ok(product(context.tenant(), row))
 }
 
+/// The products of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<Product>> {
+    let ids: Vec<ProductId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let tenant = context.tenant();
+    let rows = products::find_many(&mut *context.db().await?, tenant, &ids).await?;
+    Ok(rows.into_iter().map(|row| product(tenant, row)).collect())
+}
+
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Row>> {
     let Ok(id) = id.parse() else { return Ok(None) };
     Ok(products::find(&mut *context.db().await?, context.tenant(), id).await?)

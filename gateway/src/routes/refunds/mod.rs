@@ -2,7 +2,7 @@
 
 pub mod create;
 
-use kura_wire::ids::{ChargeId, PaymentIntentId};
+use kura_wire::ids::{ChargeId, PaymentIntentId, RefundId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -54,6 +54,16 @@ async fn retrieve(context: Context, _: Nothing) -> ApiResult<render::refund::Ref
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<render::refund::Refund> {
     let refund = find(context, id).await?.ok_or_else(|| ApiError::missing("refund", "id"))?;
     Ok(render::refund::refund(&refund))
+}
+
+/// The refunds of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<render::refund::Refund>> {
+    let ids: Vec<RefundId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let rows = refunds::find_many(&mut *context.db().await?, context.tenant(), &ids).await?;
+    Ok(rows.iter().map(render::refund::refund).collect())
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Refund>> {

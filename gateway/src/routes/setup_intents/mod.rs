@@ -6,7 +6,7 @@ pub mod flow;
 pub mod update;
 
 use kura_platform::database::PgConnection;
-use kura_wire::ids::CustomerId;
+use kura_wire::ids::{CustomerId, SetupIntentId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -49,10 +49,7 @@ async fn list(context: Context, asked: ListSetups, list: ListParams) -> ApiResul
     let page = list.page(place).await?;
     let (mut db, tenant) = (context.db().await?, context.tenant());
     let found = setup_intents::list(&mut db, tenant, asked.customer.map(|id| id.0), &page).await?;
-    let mut items = Vec::with_capacity(found.items.len());
-    for setup in &found.items {
-        items.push(render_in(&mut db, &context.app, tenant, setup).await?);
-    }
+    let items = render_all(&mut db, &context.app, tenant, &found.items).await?;
     Ok(List::new("/v1/setup_intents", Listed { items, has_more: found.has_more }))
 }
 
@@ -69,6 +66,17 @@ async fn retrieve(context: Context, asked: WithClientSecret) -> ApiResult<SetupI
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<SetupIntent> {
     let setup = find(context, id).await?.ok_or_else(|| ApiError::missing("setup_intent", "id"))?;
     render_one(context, &setup).await
+}
+
+/// The set-ups of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<SetupIntent>> {
+    let ids: Vec<SetupIntentId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let rows = setup_intents::find_many(&mut db, tenant, &ids).await?;
+    render_all(&mut db, &context.app, tenant, &rows).await
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Setup>> {
@@ -89,12 +97,27 @@ pub async fn render_one(context: &Context, setup: &Setup) -> ApiResult<SetupInte
 /// # Errors
 /// The database's.
 pub async fn render_in(conn: &mut PgConnection, app: &App, tenant: Tenant, setup: &Setup) -> ApiResult<SetupIntent> {
-    let record = setup.card.map(|card| card.record).or_else(|| setup.last_error.as_ref().map(|error| error.record));
-    let card = match record {
-        Some(record) => cards::find(conn, tenant, record).await?,
-        None => None,
+    let shown = render_all(conn, app, tenant, std::slice::from_ref(setup)).await?;
+    shown.into_iter().next().ok_or_else(|| ApiError::internal("nothing rendered"))
+}
+
+/// Set-ups, with one look-up for all cards.
+async fn render_all(
+    conn: &mut PgConnection,
+    app: &App,
+    tenant: Tenant,
+    setups: &[Setup],
+) -> ApiResult<Vec<SetupIntent>> {
+    let record = |setup: &Setup| {
+        setup.card.map(|card| card.record).or_else(|| setup.last_error.as_ref().map(|error| error.record))
     };
-    let next = setup.authentication.filter(|_| setup.status == Status::RequiresAction);
-    let next = next.map(|id| NextAction::redirect(three_d_secure::page(app, id), setup.return_url.clone()));
-    Ok(setup_intent(tenant, setup, card.as_ref(), next))
+    let records: Vec<[u8; 16]> = setups.iter().filter_map(record).collect();
+    let known = cards::find_many(conn, tenant, &records).await?;
+    let render = |setup: &Setup| {
+        let card = known.iter().find(|card| Some(card.record) == record(setup));
+        let next = setup.authentication.filter(|_| setup.status == Status::RequiresAction);
+        let next = next.map(|id| NextAction::redirect(three_d_secure::page(app, id), setup.return_url.clone()));
+        setup_intent(tenant, setup, card, next)
+    };
+    Ok(setups.iter().map(render).collect())
 }

@@ -11,7 +11,7 @@ use crate::billing::charge::{self, How};
 use crate::billing::subscriptions::{after_payment, refused};
 use crate::billing::{self, invoices, views};
 use crate::domain::calendar::Recurring;
-use crate::domain::invoice::Status as InvoiceStatus;
+use crate::domain::invoice::{Collection, Status as InvoiceStatus};
 use crate::domain::subscription::{Event, Status};
 use crate::edge::call::Context;
 use crate::endpoint::types::Metadata;
@@ -85,10 +85,13 @@ pub async fn run(
     if let Some(draft) = draft {
         told.push(Happened::to(&views::invoice(&mut tx, tenant, &draft).await?, Kind::InvoiceCreated)?);
         let invoice = invoices::finalize(context, &mut tx, draft, at, &mut told).await?;
-        if invoice.status == InvoiceStatus::Open {
+        let charged = invoice.collection() == Collection::ChargeAutomatically;
+        if invoice.status == InvoiceStatus::Open && charged {
             let invoice = Invoice { due_at: Some(at), ..invoice };
             invoice_rows::update(&mut tx, tenant, &invoice, Some(clock::now() + LOOK_AFTER)).await?;
             due = Some(invoice.id);
+        } else if invoice.status == InvoiceStatus::Open {
+            told.push(Happened::to(&views::invoice(&mut tx, tenant, &invoice).await?, Kind::InvoiceSent)?);
         } else {
             after = after_payment(context, &mut tx, after, Event::Paid(true), &mut told).await?;
         }

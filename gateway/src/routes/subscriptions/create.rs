@@ -9,21 +9,22 @@ use time::{Duration, OffsetDateTime};
 
 use super::by_id;
 use super::parts::{
-    Behavior, Collection, NowOr, PaymentSettings, PriceData, Proration, Saves, TrialSettings, card_of, check_together,
-    price,
+    Behavior, CollectionMethod, NowOr, PaymentSettings, PriceData, Proration, Saves, TrialSettings, card_of,
+    check_together, days_until_due, price,
 };
 use crate::billing::lines::{self, Span};
 use crate::billing::{self, charge, invoices, subscriptions as steps, views};
 use crate::codes::Code;
 use crate::domain::invoice::{Reason, Status as InvoiceStatus};
 use crate::domain::proration;
-use crate::domain::subscription::{Event, Status};
+use crate::domain::subscription::{DRAFT_FOR, Event, Status};
 use crate::edge::call::Context;
 use crate::endpoint::types::{IdOf, Metadata, Moment, Text, Whole};
 use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened, Kind};
 use crate::render::subscription::Subscription;
 use crate::routes::customers::existing;
+use crate::routes::invoices::create::DaysUntilDue;
 use crate::store::customers::Customer;
 use crate::store::invoice_lines::Line;
 use crate::store::subscription_items::{self, Item, MOST};
@@ -45,8 +46,9 @@ pub struct CreateSubscription {
     #[serde(default)]
     cancel_at_period_end: bool,
     /// How invoices are collected.
-    #[serde(default, rename = "collection_method")]
-    _collection_method: Option<Collection>,
+    collection_method: Option<CollectionMethod>,
+    /// How many days the customer has for an invoice that is sent.
+    days_until_due: Option<DaysUntilDue>,
     /// `pm_…` of the customer; the customer's own where it is left out.
     default_payment_method: Option<Text<255>>,
     /// Your words.
@@ -114,6 +116,10 @@ pub async fn make(
     }
     let at = billing::time::for_request(&mut *context.db().await?, tenant, customer.test_clock).await?;
     let trial_end = trial_end(&asked, at)?;
+    let days_until_due = days_until_due(asked.collection_method, asked.days_until_due, None)?;
+    if days_until_due.is_some() && behavior != Behavior::AllowIncomplete {
+        return Err(ApiError::invalid("payment_behavior", "left out where collection_method is send_invoice"));
+    }
     let default = match &asked.default_payment_method {
         Some(name) => Some(card_of(context, customer.id, name).await?.record),
         None => None,
@@ -123,7 +129,7 @@ pub async fn make(
     let prorated = asked.proration_behavior.unwrap_or(Proration::CreateProrations) != Proration::None;
     let has_card = default.is_some() || customer.default_card.is_some();
     let due: i64 = plan.amounts(&items, prorated).iter().sum();
-    if due > 0 && !has_card && behavior != Behavior::DefaultIncomplete {
+    if due > 0 && !has_card && days_until_due.is_none() && behavior != Behavior::DefaultIncomplete {
         let message = "This customer has no default payment method, and none was given.";
         return Err(ApiError::with_message(Code::ResourceMissing, message).on("default_payment_method"));
     }
@@ -134,7 +140,12 @@ pub async fn make(
         id,
         customer: customer.id,
         test_clock: customer.test_clock,
-        status: if trial_end.is_some() { Status::Trialing } else { Status::Incomplete },
+        status: match (trial_end, days_until_due) {
+            (Some(_), _) => Status::Trialing,
+            // What is sent is paid later.
+            (None, Some(_)) => Status::Active,
+            (None, None) => Status::Incomplete,
+        },
         currency: items.first().map(|item| item.price.currency.clone()).unwrap_or_default(),
         anchor_at: plan.anchor,
         period_start_at: at,
@@ -152,6 +163,8 @@ pub async fn make(
         cancellation_feedback: None,
         default_card: default,
         saves_card: asked.payment_settings.and_then(|it| it.save_default_payment_method) == Some(Saves::OnSubscription),
+        days_until_due,
+        pause: None,
         latest_invoice: None,
         description: asked.description.map(Text::into_string),
         metadata: asked.metadata.of_new()?,
@@ -277,6 +290,8 @@ async fn insert(context: &Context, row: Row, items: &[Item], plan: &Plan, prorat
     for item in items {
         subscription_items::insert(&mut tx, tenant, item).await?;
     }
+    // What is sent can be looked at before it is.
+    let stays_draft = row.days_until_due.is_some() && row.status == Status::Active;
     let invoice = invoices::draft(
         context,
         &mut tx,
@@ -285,11 +300,12 @@ async fn insert(context: &Context, row: Row, items: &[Item], plan: &Plan, prorat
             customer: row.customer,
             test_clock: row.test_clock,
             subscription: Some(&row),
+            written: None,
             currency: &row.currency,
             reason: Reason::SubscriptionCreate,
             period_start_at: at,
             period_end_at: at,
-            final_at: Some(at),
+            final_at: Some(if stays_draft { at + DRAFT_FOR } else { at }),
             lines: plan.lines(context, &row, items, prorated),
             at,
         },
@@ -302,9 +318,11 @@ async fn insert(context: &Context, row: Row, items: &[Item], plan: &Plan, prorat
         Happened::to(&shown, Kind::CustomerSubscriptionCreated)?,
         Happened::to(&views::invoice(&mut tx, tenant, &invoice).await?, Kind::InvoiceCreated)?,
     ];
-    let invoice = invoices::finalize(context, &mut tx, invoice, at, &mut told).await?;
-    if invoice.status == InvoiceStatus::Paid {
-        row = steps::after_payment(context, &mut tx, row, Event::Paid(true), &mut told).await?;
+    if !stays_draft {
+        let invoice = invoices::finalize(context, &mut tx, invoice, at, &mut told).await?;
+        if invoice.status == InvoiceStatus::Paid {
+            row = steps::after_payment(context, &mut tx, row, Event::Paid(true), &mut told).await?;
+        }
     }
     events::tell(&mut tx, &context.cause(), clock::now(), told).await?;
     tx.commit().await?;

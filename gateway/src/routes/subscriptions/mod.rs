@@ -6,7 +6,7 @@ pub mod create;
 pub mod parts;
 pub mod update;
 
-use kura_wire::ids::{CustomerId, PriceId, TestClockId};
+use kura_wire::ids::{CustomerId, PriceId, SubscriptionId, TestClockId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ use crate::endpoint::{Nothing, Routes};
 use crate::error::{ApiError, ApiResult};
 use crate::render::subscription::Subscription;
 use crate::store::Listed;
-use crate::store::subscriptions::{self, Subscription as Row, cursor};
+use crate::store::subscriptions::{self, States, Subscription as Row, Wanted, cursor};
 
 /// Its routes.
 pub fn routes() -> Routes {
@@ -61,19 +61,18 @@ enum State {
     Canceled,
 }
 
-impl State {
-    fn words(self) -> Option<Vec<String>> {
-        let one = |status: Status| Some(vec![status.as_str().to_owned()]);
-        match self {
-            Self::All => None,
-            Self::Ended => Some([Status::Canceled, Status::IncompleteExpired].map(|it| it.as_str().to_owned()).into()),
-            Self::Incomplete => one(Status::Incomplete),
-            Self::IncompleteExpired => one(Status::IncompleteExpired),
-            Self::Trialing => one(Status::Trialing),
-            Self::Active => one(Status::Active),
-            Self::PastDue => one(Status::PastDue),
-            Self::Unpaid => one(Status::Unpaid),
-            Self::Canceled => one(Status::Canceled),
+impl From<State> for States {
+    fn from(sent: State) -> Self {
+        match sent {
+            State::All => Self::All,
+            State::Ended => Self::Ended,
+            State::Incomplete => Self::One(Status::Incomplete),
+            State::IncompleteExpired => Self::One(Status::IncompleteExpired),
+            State::Trialing => Self::One(Status::Trialing),
+            State::Active => Self::One(Status::Active),
+            State::PastDue => Self::One(Status::PastDue),
+            State::Unpaid => Self::One(Status::Unpaid),
+            State::Canceled => Self::One(Status::Canceled),
         }
     }
 }
@@ -82,17 +81,14 @@ async fn list(context: Context, asked: ListSubscriptions, list: ListParams) -> A
     let place = async |id: String| Ok(find(&context, &id).await?.map(|row| cursor(&row)));
     let page = list.page(place).await?;
     let tenant = context.tenant();
-    let states = match asked.status {
-        Some(state) => state.words(),
-        None => {
-            let alive = Status::ALL.into_iter().filter(|status| *status != Status::Canceled);
-            Some(alive.map(|status| status.as_str().to_owned()).collect())
-        }
+    let wanted = Wanted {
+        customer: asked.customer.map(|id| id.0),
+        price: asked.price.map(|id| Uuid::from_bytes(*id.0.as_bytes())),
+        clock: asked.test_clock.map(|id| id.0),
+        states: asked.status.map_or(States::Alive, States::from),
     };
-    let price = asked.price.map(|id| Uuid::from_bytes(*id.0.as_bytes()));
-    let (customer, clock) = (asked.customer.map(|id| id.0), asked.test_clock.map(|id| id.0));
     let mut db = context.db().await?;
-    let found = subscriptions::list(&mut db, tenant, customer, price, clock, states.as_deref(), &page).await?;
+    let found = subscriptions::list(&mut db, tenant, wanted, &page).await?;
     let items = views::subscriptions(&mut db, tenant, &found.items).await?;
     Ok(List::new("/v1/subscriptions", Listed { items, has_more: found.has_more }))
 }
@@ -108,6 +104,17 @@ async fn retrieve(context: Context, _: Nothing) -> ApiResult<Subscription> {
 pub async fn by_id(context: &Context, id: &str) -> ApiResult<Subscription> {
     let row = find(context, id).await?.ok_or_else(|| ApiError::missing("subscription", "id"))?;
     views::subscription(&mut *context.db().await?, context.tenant(), &row).await
+}
+
+/// The subscriptions of these ids that are there, as the API shows them.
+///
+/// # Errors
+/// The database's.
+pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<Subscription>> {
+    let ids: Vec<SubscriptionId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let (mut db, tenant) = (context.db().await?, context.tenant());
+    let rows = subscriptions::find_many(&mut db, tenant, &ids).await?;
+    views::subscriptions(&mut db, tenant, &rows).await
 }
 
 async fn find(context: &Context, id: &str) -> ApiResult<Option<Row>> {

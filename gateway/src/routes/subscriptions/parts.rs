@@ -9,12 +9,15 @@ use time::OffsetDateTime;
 
 use crate::codes::Code;
 use crate::domain::calendar::Recurring;
+use crate::domain::invoice::Collection;
+use crate::domain::subscription::{Pause, PauseBehavior};
 use crate::edge::call::Context;
 use crate::endpoint::read;
 use crate::endpoint::types::{CurrencyCode, IdOf, Moment, Text};
 use crate::error::{ApiError, ApiResult};
 use crate::events::{self, Happened};
 use crate::render;
+use crate::routes::invoices::create::DaysUntilDue;
 use crate::routes::payment_methods::naming::{self, CardName};
 use crate::routes::prices::create::{RecurringParams, UnitAmount};
 use crate::store::cards::Card;
@@ -63,9 +66,82 @@ pub enum Behavior {
 /// How invoices are collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Collection {
+pub enum CollectionMethod {
     /// From the card.
     ChargeAutomatically,
+    /// They are sent; the customer pays by a day.
+    SendInvoice,
+}
+
+impl From<CollectionMethod> for Collection {
+    fn from(sent: CollectionMethod) -> Self {
+        match sent {
+            CollectionMethod::ChargeAutomatically => Self::ChargeAutomatically,
+            CollectionMethod::SendInvoice => Self::SendInvoice,
+        }
+    }
+}
+
+/// How many days a customer has for an invoice that is sent; `None` where they are charged. `before`: as it was.
+///
+/// # Errors
+/// 400 for days of what is charged, and for none of what is sent.
+pub fn days_until_due(
+    method: Option<CollectionMethod>,
+    days: Option<DaysUntilDue>,
+    before: Option<i16>,
+) -> ApiResult<Option<i16>> {
+    let days = days.and_then(|days| i16::try_from(days.0).ok());
+    match method.map_or(Collection::of(before.is_some()), Collection::from) {
+        Collection::ChargeAutomatically if days.is_some() => {
+            Err(ApiError::invalid("days_until_due", "left out unless collection_method is send_invoice"))
+        }
+        Collection::ChargeAutomatically => Ok(None),
+        Collection::SendInvoice => {
+            let days = days.or(before).ok_or_else(|| ApiError::new(Code::ParameterMissing).on("days_until_due"))?;
+            Ok(Some(days))
+        }
+    }
+}
+
+/// Collection is to rest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseCollection {
+    /// What becomes of invoices meanwhile.
+    behavior: PausedInvoices,
+    /// Until then; until you empty it where it is left out. Unix seconds.
+    resumes_at: Option<Moment>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum PausedInvoices {
+    /// They stay drafts.
+    KeepAsDraft,
+    /// They are given up.
+    MarkUncollectible,
+    /// They are called off.
+    Void,
+}
+
+impl PauseCollection {
+    /// As a subscription has it.
+    ///
+    /// # Errors
+    /// 400 for what is over.
+    pub fn checked(&self, at: OffsetDateTime) -> ApiResult<Pause> {
+        let resumes_at = self.resumes_at.map(|at| at.0);
+        if resumes_at.is_some_and(|then| then <= at) {
+            return Err(ApiError::invalid("pause_collection[resumes_at]", "later than now"));
+        }
+        let behavior = match self.behavior {
+            PausedInvoices::KeepAsDraft => PauseBehavior::KeepAsDraft,
+            PausedInvoices::MarkUncollectible => PauseBehavior::MarkUncollectible,
+            PausedInvoices::Void => PauseBehavior::Void,
+        };
+        Ok(Pause { behavior, resumes_at })
+    }
 }
 
 /// How a subscription is paid.

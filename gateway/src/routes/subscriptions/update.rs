@@ -8,11 +8,15 @@ use time::OffsetDateTime;
 use super::by_id;
 use super::cancel::Details;
 use super::change::{self, ItemChange, What};
-use super::parts::{NowOr, PaymentSettings, PriceData, Proration, Saves, TrialSettings, card_of};
+use super::parts::{
+    CollectionMethod, NowOr, PauseCollection, PaymentSettings, PriceData, Proration, Saves, TrialSettings, card_of,
+    days_until_due,
+};
 use crate::edge::call::Context;
 use crate::endpoint::types::{IdOf, Metadata, Moment, Patch, Text, Whole};
 use crate::error::{ApiError, ApiResult};
 use crate::render::subscription::Subscription;
+use crate::routes::invoices::create::DaysUntilDue;
 use crate::store::subscriptions::{self, Subscription as Row};
 
 /// What is to change.
@@ -28,6 +32,10 @@ pub struct UpdateSubscription {
     cancel_at_period_end: Option<bool>,
     /// Why it ends.
     cancellation_details: Option<Details>,
+    /// How invoices that come are collected.
+    collection_method: Option<CollectionMethod>,
+    /// How many days the customer has for an invoice that is sent.
+    days_until_due: Option<DaysUntilDue>,
     /// `pm_…` of the customer.
     #[serde(default)]
     default_payment_method: Patch<Text<255>>,
@@ -42,6 +50,9 @@ pub struct UpdateSubscription {
     /// The shopper is not there for a payment that is due at once.
     #[serde(default)]
     off_session: bool,
+    /// Collection rests: what becomes of invoices meanwhile. Emptied, it goes on.
+    #[serde(default)]
+    pause_collection: Patch<PauseCollection>,
     /// How it is paid.
     payment_settings: Option<PaymentSettings>,
     /// What is done for the period that has begun.
@@ -131,7 +142,14 @@ pub async fn run(context: Context, asked: UpdateSubscription) -> ApiResult<Subsc
     let (description, metadata) = (asked.description, asked.metadata);
     let (payment_settings, trial_settings) = (asked.payment_settings, asked.trial_settings);
     let (cancel_at, with_period, details) = (asked.cancel_at, asked.cancel_at_period_end, asked.cancellation_details);
+    let (method, days, pause) = (asked.collection_method, asked.days_until_due, asked.pause_collection);
     let change = move |mut row: Row, at: OffsetDateTime| {
+        row.days_until_due = days_until_due(method, days, row.days_until_due)?;
+        row.pause = match pause {
+            Patch::Set(pause) => Some(pause.checked(at)?),
+            Patch::Clear => None,
+            Patch::Keep => row.pause,
+        };
         row.default_card = card.apply(row.default_card);
         row.description = description.map(Text::into_string).apply(row.description);
         row.metadata = metadata.apply(row.metadata)?;
