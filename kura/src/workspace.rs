@@ -1,5 +1,6 @@
 //! Where the sources are, and building the programs from them.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,15 +30,32 @@ fn is_root(dir: &Path) -> bool {
 
 /// `cargo` in the workspace, in an environment like the one that the person's own cargo runs in.
 pub(crate) fn cargo(root: &Path) -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = Command::new(cargo_program());
     cargo.current_dir(root).stdin(std::process::Stdio::null());
+    without_leftovers(&mut cargo);
+    cargo
+}
+
+/// A built test program, in its crate's directory and with what it may know of cargo: as cargo itself would run it.
+pub(crate) fn test_program(executable: &Path, directory: &Path) -> Command {
+    let mut program = Command::new(executable);
+    program.current_dir(directory);
+    without_leftovers(&mut program);
+    program.env("CARGO", cargo_program()).env("CARGO_MANIFEST_DIR", directory);
+    program
+}
+
+fn cargo_program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn without_leftovers(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let leftover = name.to_str().is_some_and(|name| CARGO_LEFTOVERS.iter().any(|prefix| name.starts_with(prefix)));
         if leftover {
-            cargo.env_remove(name);
+            command.env_remove(name);
         }
     }
-    cargo
 }
 
 /// Builds every program, with cargo's own progress on the terminal.

@@ -107,3 +107,33 @@ async fn check_schema(pool: &PgPool, expected: &Migrator) -> Result<(), Database
     let last = |list: &[(i64, Vec<u8>)]| list.last().map_or(0, |(version, _)| *version);
     Err(DatabaseError::UnknownSchema(format!("database at {}, program at {}", last(&applied), last(&known))))
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What `sslmode=require` asks for is there: the server is greeted in TLS. (The feature that does it has a name that sqlx
+    /// may change; see Cargo.toml.)
+    #[tokio::test]
+    async fn a_database_is_reached_over_tls() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = async {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 8];
+            client.read_exact(&mut asked).await.unwrap();
+            client.write_all(b"S").await.unwrap();
+            // The record of a ClientHello; none, when the client is gone.
+            client.read_u8().await.unwrap_or_default()
+        };
+        let url = format!("postgres://vault_app:x@127.0.0.1:{port}/vault?sslmode=require");
+        let options = PgConnectOptions::from_str(&url).unwrap();
+        let (first, connected) = tokio::join!(server, options.connect());
+        assert_eq!(first, 22, "{connected:?}");
+        assert!(connected.is_err());
+    }
+}

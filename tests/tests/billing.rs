@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use kura_tests::search::tool;
-use kura_tests::{Answer, Stack, workspace};
+use kura_tests::{Answer, Stack, wait_until, workspace};
 use serde_json::{Value, json};
 
 fn sk(stack: &Stack) -> &str {
@@ -405,11 +405,7 @@ fn the_first_payment_begins_it() {
     assert_eq!(declined.status, 402);
     assert_eq!(shop.subscription(&made)["status"], "incomplete");
     post(stack, &confirm, &[("payment_method", "pm_card_visa")]);
-    let began = std::time::Instant::now();
-    while shop.subscription(&made)["status"] != "active" {
-        assert!(began.elapsed().as_secs() < 20, "{}", shop.subscription(&made));
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    wait_until("it to be active", || shop.subscription(&made)["status"] == "active");
     assert_eq!(shop.subscription(&made)["latest_invoice"]["status"], "paid");
     assert!(shop.subscription(&made)["default_payment_method"].as_str().unwrap().starts_with("pm_"));
 

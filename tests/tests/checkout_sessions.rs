@@ -4,7 +4,7 @@
 use kura_platform::clock;
 use kura_shopper::{TypedCard, seal};
 use kura_tests::search::tool;
-use kura_tests::{Answer, Stack, block_on, workspace};
+use kura_tests::{Answer, Stack, block_on, wait_until, workspace};
 use kura_wire::sealed_box::{SealingKey, Suite};
 use serde_json::{Value, json};
 
@@ -193,11 +193,7 @@ fn sessions_end_and_are_guarded() {
     let late = "UPDATE checkout_sessions SET expires_at = now(), look_at = now() WHERE metadata ? 'forgotten'";
     stack.sql("gateway", late);
     let path = format!("/v1/checkout/sessions/{}?expand[]=payment_intent", id(&forgotten));
-    let began = std::time::Instant::now();
-    while get(stack, &path)["payment_intent"]["status"] != "canceled" {
-        assert!(began.elapsed().as_secs() < 20, "{}", get(stack, &path));
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    wait_until("it to end by itself", || get(stack, &path)["payment_intent"]["status"] == "canceled");
     assert_eq!(get(stack, &path)["status"], "expired");
 
     for (name, value, status) in [

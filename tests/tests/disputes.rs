@@ -86,7 +86,7 @@ fn stands(stack: &Stack, paid: &Paid, status: &str) -> Value {
         if found["data"][0]["status"] == status {
             return found["data"][0].clone();
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "not {status}: {found}");
+        assert!(began.elapsed() < Duration::from_secs(60), "not {status}: {found}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -204,6 +204,24 @@ fn files_are_short() {
     assert_none(&offences, &format!("split what is longer than {LONGEST_FILE} lines:"));
 }
 
+/// What npm brings for tests and browsers is what was locked: npm refuses a file with another hash, but not a lock without one.
+#[test]
+fn every_locked_package_has_its_hash() {
+    let mut packages = 0;
+    let mut offences = Vec::new();
+    for source in sources().iter().filter(|source| source.path.ends_with("package-lock.json")) {
+        let lock: Value = serde_json::from_str(&source.text).expect("a lock is JSON");
+        for (name, package) in lock["packages"].as_object().unwrap().iter().filter(|(name, _)| !name.is_empty()) {
+            packages += 1;
+            if !package["integrity"].as_str().is_some_and(|hash| hash.starts_with("sha512-")) {
+                offences.push(format!("{}: {name}", source.path));
+            }
+        }
+    }
+    assert!(packages > 50, "there are packages");
+    assert_none(&offences, "lock it with its hash:");
+}
+
 /// Every Rust file begins with what it is for.
 #[test]
 fn files_say_what_they_are_for() {

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use kura_platform::clock;
-use kura_tests::{Stack, VaultPeer, block_on};
+use kura_tests::{Stack, VaultPeer, block_on, wait_until};
 use kura_wire::ids::AttemptId;
 use kura_wire::{dispute, settlement};
 use serde_json::{Value, json};
@@ -79,8 +79,7 @@ fn a_dispute_is_lost() {
     let (attempt, reference) = paid(&peer);
     let soon = json!({ "reference": reference, "reason": "unrecognized", "respond_within_s": 0 });
     let case = act(stack, "open", &soon)["dispute"].as_str().unwrap().to_owned();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    assert_eq!(show(stack, &case)["state"], "lost");
+    wait_until("its time to be over", || show(stack, &case)["state"] == "lost");
     let late = json!({ "answer": "evidence", "text": "x" });
     assert_eq!(say(&peer, &case, attempt, submission(), &late), (200, json!("too_late")));
     let nothing = json!({ "reference": "NOTHINGTHERE", "reason": "general" });

@@ -3,6 +3,7 @@
 //! The last line is `N passed, N failed`: every test of cargo's counts, and every other stage as one.
 
 mod count;
+mod programs;
 mod stage;
 mod tools;
 

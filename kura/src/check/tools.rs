@@ -108,8 +108,16 @@ impl Tools {
         let step = progress.begin("python packages");
         finish("making a Python environment", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
         let mut pip = Command::new(venv.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-            .arg(&requirements);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "--requirement",
+        ])
+        .arg(&requirements);
         finish("installing tests/requirements.txt", &mut pip)?;
         std::fs::write(&installed, wanted)?;
         step.done(".kura/tools/venv");
@@ -124,7 +132,7 @@ fn modified(path: &Path) -> Option<std::time::SystemTime> {
 fn missing_packages() -> Vec<Need> {
     let checks: [(bool, Need); 5] = [
         (node_is_usable(), Need { what: "Node.js 18 or later", packages: &["nodejs", "npm"] }),
-        (python_is_usable(), Need { what: "Python 3 with venv", packages: &["python3", "python3-venv"] }),
+        (python_is_usable(), Need { what: "Python 3.11 or later with venv", packages: &["python3", "python3-venv"] }),
         (
             BROWSERS.iter().any(|name| find(name).is_some()),
             Need { what: "Chromium, for the tests in a browser", packages: &["chromium"] },
@@ -149,7 +157,11 @@ fn node_is_usable() -> bool {
 
 fn python_is_usable() -> bool {
     let mut python = Command::new("python3");
-    python.args(["-c", "import ensurepip, venv"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    python
+        .args(["-c", "import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     python.status().is_ok_and(|status| status.success())
 }
 
