@@ -1,4 +1,5 @@
-//! The two transactions of a plain payment by card, for many payments of one merchant at once ([`crate::lanes`]).
+//! What a plain payment by card does at the database, for many payments of one merchant at once ([`crate::lanes`]): it looks
+//! for its customer and its card, and then come its two transactions.
 //!
 //! Plain is what most are: made and confirmed in one request, its card at hand, no proof of who the cardholder is, no invoice
 //! behind it, nothing to be kept for later. All others go their own way; both ways share what is decided ([`Settling`]) and
@@ -7,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use kura_platform::clock;
-use kura_wire::ids::PaymentIntentId;
+use kura_wire::ids::{CustomerId, PaymentIntentId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -20,6 +21,7 @@ use crate::lanes::{Failed, Lanes, Work};
 use crate::store::attempts::{self, Attempt, Kind};
 use crate::store::cards::{self, Card};
 use crate::store::charges;
+use crate::store::customers::{self, Customer};
 use crate::store::db::Db;
 use crate::store::methods::Method;
 use crate::store::payment_intents::{self, Intent};
@@ -28,6 +30,10 @@ use crate::store::{Tenant, transfers};
 
 /// The lanes of each kind of work.
 pub struct Grouped {
+    /// The customers that requests name.
+    pub customers: Lanes<Customers>,
+    /// The cards that they name.
+    pub cards: Lanes<Cards>,
     /// Transaction 1.
     pub openings: Lanes<Openings>,
     /// Transaction 2.
@@ -37,7 +43,38 @@ pub struct Grouped {
 impl Grouped {
     /// All of them empty.
     pub fn new(db: &Db) -> Self {
-        Self { openings: Lanes::new(Openings(db.clone())), settlements: Lanes::new(Settlements(db.clone())) }
+        Self {
+            customers: Lanes::new(Customers(db.clone())),
+            cards: Lanes::new(Cards(db.clone())),
+            openings: Lanes::new(Openings(db.clone())),
+            settlements: Lanes::new(Settlements(db.clone())),
+        }
+    }
+}
+
+/// Looks for customers.
+pub struct Customers(Db);
+
+impl Work for Customers {
+    type Job = CustomerId;
+    type Done = Option<Customer>;
+
+    async fn run(&self, tenant: Tenant, ids: &[CustomerId]) -> Result<Vec<Option<Customer>>, Failed> {
+        let found = customers::find_many(&mut *self.0.of(tenant).await?, tenant, ids).await?;
+        Ok(ids.iter().map(|id| found.iter().find(|customer| customer.id == *id).cloned()).collect())
+    }
+}
+
+/// Looks for cards.
+pub struct Cards(Db);
+
+impl Work for Cards {
+    type Job = [u8; 16];
+    type Done = Option<Card>;
+
+    async fn run(&self, tenant: Tenant, records: &[[u8; 16]]) -> Result<Vec<Option<Card>>, Failed> {
+        let found = cards::find_many(&mut *self.0.of(tenant).await?, tenant, records).await?;
+        Ok(records.iter().map(|record| found.iter().find(|card| card.record == *record).cloned()).collect())
     }
 }
 
@@ -58,7 +95,7 @@ pub struct Opening {
 }
 
 /// Writes [`Opening`]s.
-pub struct Openings(pub Db);
+pub struct Openings(Db);
 
 impl Work for Openings {
     type Job = Opening;
@@ -123,7 +160,7 @@ impl Settlement {
 }
 
 /// Writes [`Settlement`]s.
-pub struct Settlements(pub Db);
+pub struct Settlements(Db);
 
 impl Work for Settlements {
     type Job = Settlement;

@@ -72,7 +72,7 @@ pub async fn by_ids(context: &Context, ids: &[String]) -> ApiResult<Vec<Found>> 
 /// # Errors
 /// 404, about this parameter.
 pub async fn existing(context: &Context, id: CustomerId, param: &str) -> ApiResult<Customer> {
-    let found = customers::find(&mut *context.db().await?, context.tenant(), id).await?;
+    let found = context.app.grouped.customers.ask(context.tenant(), id).await?;
     let there = found.filter(|customer| customer.deleted_at.is_none());
     there.ok_or_else(|| ApiError::missing("customer", param))
 }

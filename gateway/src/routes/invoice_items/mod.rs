@@ -66,7 +66,11 @@ pub async fn by_id(context: &Context, id: &str) -> ApiResult<InvoiceItem> {
     shown(&mut *context.db().await?, context, &line).await
 }
 
-async fn shown(conn: &mut kura_platform::database::PgConnection, context: &Context, line: &Line) -> ApiResult<InvoiceItem> {
+async fn shown(
+    conn: &mut kura_platform::database::PgConnection,
+    context: &Context,
+    line: &Line,
+) -> ApiResult<InvoiceItem> {
     let customer = customers::find(conn, context.tenant(), line.customer).await?;
     Ok(invoice_item(context.tenant(), line, customer.and_then(|customer| customer.test_clock)))
 }

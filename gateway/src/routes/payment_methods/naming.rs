@@ -255,9 +255,8 @@ pub async fn find(context: &Context, name: &CardName) -> ApiResult<(NamedCard, C
 /// # Errors
 /// The vault's, where only it can know.
 pub(super) async fn find_or_adopt(context: &Context, token: CardToken) -> ApiResult<Option<Card>> {
-    let (mut db, tenant) = (context.db().await?, context.tenant());
-    let mut card = cards::find(&mut db, tenant, token.record).await?;
-    drop(db);
+    let tenant = context.tenant();
+    let mut card = context.app.grouped.cards.ask(tenant, token.record).await?;
     if card.is_none() && token.allows == TokenUse::Multi {
         match context.app.vault.describe(&Describe { context: context.vault_context(), token }).await {
             Ok(told) => {
