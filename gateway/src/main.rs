@@ -115,6 +115,9 @@ async fn run(config: Config) -> Result<(), Failure> {
     if app.webhooks_reach_loopback() {
         tracing::warn!("DEVELOPMENT MODE: webhooks may go to this machine itself, over http (webhooks.development)");
     }
+    if let Some(ca) = &config.webhooks.ca {
+        tracing::warn!(ca = %ca.display(), "webhooks also trust the authorities in this file (webhooks.ca), besides the public ones");
+    }
     workers.spawn(reconciliation::run(app.clone()));
     workers.spawn(keys::write_uses(app.clone()));
     workers.spawn(signals::run(app.clone()));

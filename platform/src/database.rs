@@ -27,7 +27,7 @@ pub struct DatabaseConfig {
 }
 
 /// How long to wait for a free connection, or a new one.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
+const CONNECTED_WITHIN: Duration = Duration::from_secs(4);
 
 fn default_max_connections() -> u32 {
     10

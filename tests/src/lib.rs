@@ -5,6 +5,7 @@
 //! deleted; that of a failed one stays under `target/kura-tests/` to be looked at.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A harness fails by panicking.
 
+pub mod authority;
 mod frozen;
 pub mod fuzz;
 pub mod generated;

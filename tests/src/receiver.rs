@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::block_on;
 
@@ -56,6 +57,7 @@ struct Shared {
 pub struct Receiver {
     shared: Arc<Shared>,
     port: u16,
+    https: bool,
 }
 
 impl Receiver {
@@ -64,6 +66,19 @@ impl Receiver {
     /// # Panics
     /// When there is no port.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same, over https.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub fn start_https(tls: Arc<rustls::ServerConfig>) -> Self {
+        Self::start_with(Some(TlsAcceptor::from(tls)))
+    }
+
+    fn start_with(tls: Option<TlsAcceptor>) -> Self {
+        let https = tls.is_some();
         let manner = Manner { status: 200, body: "ok".into(), after: Duration::ZERO };
         let shared = Arc::new(Shared { received: Mutex::default(), manner: Mutex::new(manner) });
         let serving = Arc::clone(&shared);
@@ -72,18 +87,24 @@ impl Receiver {
             let port = listener.local_addr().expect("an address").port();
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
-                    let shared = Arc::clone(&serving);
-                    tokio::spawn(async move { shared.serve(stream).await });
+                    let (shared, tls) = (Arc::clone(&serving), tls.clone());
+                    tokio::spawn(async move {
+                        match tls {
+                            Some(tls) => shared.serve(tls.accept(stream).await.ok()?).await,
+                            None => shared.serve(stream).await,
+                        }
+                    });
                 }
             });
             port
         });
-        Self { shared, port }
+        Self { shared, port, https }
     }
 
     /// Where it is.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}{path}", self.port)
     }
 
     /// From now on it answers this.
@@ -121,7 +142,7 @@ impl Receiver {
 }
 
 impl Shared {
-    async fn serve(&self, stream: TcpStream) -> Option<()> {
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<()> {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
         stream.read_line(&mut line).await.ok()?;
@@ -143,6 +164,7 @@ impl Shared {
         let Manner { status, body, .. } = manner;
         let answer =
             format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-        stream.write_all(answer.as_bytes()).await.ok()
+        stream.write_all(answer.as_bytes()).await.ok()?;
+        stream.shutdown().await.ok()
     }
 }

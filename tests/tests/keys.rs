@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use kura_platform::database::PgPool;
 use kura_platform::tls::{TlsConfig, Vault};
 use kura_platform::{clock, random};
 use kura_shopper::{checked_key, seal_bound};
@@ -25,7 +26,6 @@ use kura_wire::ids::{CardToken, ImportId, MerchantId};
 use kura_wire::import::{ImportBatch, ImportRow, ImportedBatch, import_aad};
 use kura_wire::sealed_box::{SignedKeySet, Suite};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 const EVERY_PAGE: Pages = Pages { from: 0, to: 1 << 20 };

@@ -125,6 +125,26 @@ fn sql_stays_in_the_store() {
     assert_none(&offences, "SQL belongs in src/store/:");
 }
 
+/// Nothing of a service waits for a database without a limit: connections are the platform's, whose calls have one.
+#[test]
+fn databases_are_waited_for_with_a_limit() {
+    let unlimited =
+        ["PgPool", "PgConnection", "PgPoolOptions", "PgListener", "PoolConnection", "Transaction", "Acquire"];
+    let offences: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.is_rust() && source.path.contains("/src/"))
+        .filter(|source| !["platform/", "tests/", "kura/"].iter().any(|other| source.path.starts_with(other)))
+        .flat_map(|source| {
+            let names = |line: &str, name: &str| {
+                let of = |path: &str| line.contains(&format!("{path}::{name}"));
+                of("sqlx") || of("postgres") || of("pool") || (line.starts_with("use sqlx::") && line.contains(name))
+            };
+            source.lines_that(|line| unlimited.iter().any(|name| names(line, name)))
+        })
+        .collect();
+    assert_none(&offences, "use the connections of kura_platform::database:");
+}
+
 /// Where a statement may open in this text: sqlx's own calls, and macros of the file around them.
 fn statement_openings(text: &str) -> Vec<usize> {
     let own_macros = text.match_indices("macro_rules! ").filter_map(|(at, opening)| {

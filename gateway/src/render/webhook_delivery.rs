@@ -36,8 +36,9 @@ pub struct Attempt {
     pub at: i64,
     /// What your server answered; 200 to 299 is success.
     pub http_status: Option<i16>,
-    /// Why there was no answer: `address_refused` (not public), `connection_failed`, `tls_failed`, `timeout`,
-    /// `answer_unreadable`.
+    /// Why there was no answer: `address_refused` (not public), `connection_failed`, `certificate_untrusted` (of no authority
+    /// that is trusted), `certificate_of_other_name`, `certificate_out_of_date`, `certificate_invalid`, `tls_failed`,
+    /// `timeout`, `answer_unreadable`.
     pub failure: Option<String>,
     /// How long it took.
     pub duration_ms: Option<i32>,

@@ -125,9 +125,8 @@ fn word_for(error: &reqwest::Error) -> &'static str {
         if cause.is::<NotPublic>() {
             return "address_refused";
         }
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return "tls_failed";
+        if let Some(error) = of_tls(cause) {
+            return word_for_tls(error);
         }
         source = cause.source();
     }
@@ -135,6 +134,28 @@ fn word_for(error: &reqwest::Error) -> &'static str {
         error if error.is_timeout() => "timeout",
         error if error.is_connect() => "connection_failed",
         _ => "answer_unreadable",
+    }
+}
+
+/// An error of TLS, in as many wrappings of I/O as there are: those don't show what is in them as their source.
+fn of_tls<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    cause.downcast_ref().or_else(|| inner.and_then(|inner| of_tls(inner)))
+}
+
+/// What is wrong with a certificate, where that is what is wrong.
+fn word_for_tls(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError as E;
+    match error {
+        rustls::Error::InvalidCertificate(wrong) => match wrong {
+            E::UnknownIssuer | E::BadSignature => "certificate_untrusted",
+            E::NotValidForName | E::NotValidForNameContext { .. } => "certificate_of_other_name",
+            E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. } => {
+                "certificate_out_of_date"
+            }
+            _ => "certificate_invalid",
+        },
+        _ => "tls_failed",
     }
 }
 

@@ -409,3 +409,87 @@ impl<'p> Executor<'p> for &PgPool {
         async move { pool.acquire().await?.describe(sql).await }.boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    const LIMIT: Duration = Duration::from_millis(200);
+    /// AuthenticationOk, ReadyForQuery.
+    const WELCOME: [u8; 15] = [b'R', 0, 0, 0, 8, 0, 0, 0, 0, b'Z', 0, 0, 0, 5, b'I'];
+
+    /// A server that lets everybody in and then says nothing more; it tells when somebody leaves.
+    async fn silent() -> (PgPool, mpsc::UnboundedReceiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (left, leaving) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let left = left.clone();
+                tokio::spawn(async move {
+                    let mut read = [0; 1024];
+                    let _ = stream.read(&mut read).await;
+                    let _ = stream.write_all(&WELCOME).await;
+                    while stream.read(&mut read).await.is_ok_and(|len| len > 0) {}
+                    let _ = left.send(());
+                });
+            }
+        });
+        let options = sqlx::postgres::PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+        let pool = options.connect_lazy(&format!("postgres://nobody@{address}/none?sslmode=disable")).unwrap();
+        (PgPool::new(pool, LIMIT), leaving)
+    }
+
+    /// Every kind of call ends in time, as silence; the connection is ended at once and its place is free for the next one.
+    #[tokio::test]
+    async fn silence_has_an_end_and_costs_the_connection() {
+        let (pool, mut leaving) = silent().await;
+        for turn in 0..5 {
+            let began = Instant::now();
+            let mut connection = pool.acquire().await.unwrap();
+            let ended = match turn {
+                0 => (&mut *connection).fetch_optional("SELECT 1").await.map(drop),
+                1 => (&mut *connection).fetch_all("SELECT 1").await.map(drop),
+                2 => connection.ping().await,
+                3 => connection.begin().await.map(drop),
+                _ => connection.copy_in("COPY t FROM STDIN", &[]).await.map(drop),
+            };
+            let error = ended.unwrap_err();
+            assert!(is_silence(&error) && is_outage(&error), "{turn}: {error}");
+            assert!(began.elapsed() >= LIMIT && began.elapsed() < LIMIT * 5, "{turn}: {:?}", began.elapsed());
+            let again = connection.ping().await.unwrap_err();
+            assert!(is_silence(&again) && began.elapsed() < LIMIT * 5, "{turn}: nothing more is asked on it");
+            drop(connection);
+            timeout(LIMIT, leaving.recv()).await.expect("the connection is ended at once");
+        }
+    }
+
+    /// A caller who goes away in the midst of a call takes the connection with him: an answer that comes later is for nobody else.
+    #[tokio::test]
+    async fn a_call_that_is_left_costs_the_connection() {
+        let (pool, mut leaving) = silent().await;
+        let mut connection = pool.acquire().await.unwrap();
+        timeout(LIMIT / 4, connection.ping()).await.unwrap_err();
+        drop(connection);
+        timeout(LIMIT / 2, leaving.recv()).await.expect("the connection is ended at once");
+    }
+
+    /// Calls of the pool's own have the limit with all that they wait for, one that gives a connection back unharmed too.
+    #[tokio::test]
+    async fn waiting_for_a_connection_counts() {
+        let (pool, mut leaving) = silent().await;
+        let held = pool.acquire().await.unwrap();
+        let began = Instant::now();
+        assert!(is_outage(&pool.fetch_optional("SELECT 1").await.unwrap_err()));
+        assert!(is_outage(&pool.fetch_all("SELECT 1").await.unwrap_err()));
+        assert!(began.elapsed() < LIMIT * 5, "{:?}", began.elapsed());
+        // It is looked at on its way back, and given up.
+        drop(held);
+        timeout(LIMIT * 3, leaving.recv()).await.expect("the connection is ended");
+        assert!(is_silence(&pool.fetch_optional("SELECT 1").await.unwrap_err()), "its place is free again");
+    }
+}
