@@ -60,6 +60,9 @@ fn unreadable_bodies_get_their_envelope() {
     let case = |what, content_type, body: Vec<u8>| Sent { what, path, key, content_type, body };
     let deep_form = format!("metadata{}={MARK}", "[a]".repeat(200));
     let deep_json = format!("{}\"{MARK}\"{}", "{\"a\":".repeat(2000), "}".repeat(2000));
+    let escaped: String = PAN.bytes().map(|digit| format!("\\u00{digit:02x}")).collect();
+    let twice = format!("{{\"amount\":100,\"currency\":\"jpy\",\"description\":\"{escaped}\",\"description\":\"x\"}}");
+    let inside = format!("{{\"amount\":100,\"currency\":\"jpy\",\"metadata\":{{\"a\":\"{escaped}\",\"a\":\"x\"}}}}");
     let mark = MARK.as_bytes();
     let cases = [
         (case("no body", None, vec![]), 400, "parameter_missing"),
@@ -76,6 +79,14 @@ fn unreadable_bodies_get_their_envelope() {
         ),
         (case("deep brackets", form, deep_form.into_bytes()), 400, "body_malformed"),
         (case("deep JSON", json, deep_json.into_bytes()), 400, "body_malformed"),
+        // Searched would be the one, and dropped the other.
+        (case("JSON that says a name twice", json, twice.into_bytes()), 400, "body_malformed"),
+        (case("JSON that says a name twice, inside", json, inside.into_bytes()), 400, "body_malformed"),
+        (
+            case("a form that says a name twice", form, b"amount=100&amount=200&currency=jpy".to_vec()),
+            400,
+            "body_malformed",
+        ),
         (case("2 MiB", form, [mark, &vec![b'a'; 2 << 20]].concat()), 413, "body_too_large"),
         (case("2 MiB of JSON", json, vec![b' '; 2 << 20]), 413, "body_too_large"),
         (

@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
+use super::json;
 use crate::codes::Code;
 use crate::error::{ApiError, ApiResult};
 
@@ -133,7 +134,12 @@ fn insert(tree: &mut Map<String, Value>, path: &[&str], value: String) -> Option
 fn parse_json(body: &[u8]) -> ApiResult<Map<String, Value>> {
     match serde_json::from_slice(body) {
         // serde_json itself stops at a depth of 128.
-        Ok(Value::Object(tree)) if depth(&tree) <= MAX_DEPTH + 1 => Ok(tree),
+        Ok(Value::Object(tree)) if depth(&tree) <= MAX_DEPTH + 1 => {
+            if json::says_each_name_once(body) {
+                return Ok(tree);
+            }
+            Err(ApiError::with_message(Code::BodyMalformed, "Malformed parameters: one name used twice."))
+        }
         Ok(_) => Err(ApiError::with_message(
             Code::BodyMalformed,
             "The JSON body must be an object, nested no deeper than 6.",

@@ -10,6 +10,7 @@ pub mod client_secret;
 pub mod envelope;
 pub mod idempotency;
 pub mod intake;
+pub mod json;
 pub mod limits;
 pub mod pan_guard;
 pub mod request_log;

@@ -22,6 +22,8 @@ use crate::server::{Server, Told};
 
 const SERVERS: usize = 8;
 const SECONDS: u64 = 20;
+/// Lives that say something.
+const ENOUGH: usize = 60;
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Sets the flag when it is dropped: a panic must not leave the servers asking.
@@ -32,9 +34,6 @@ impl Drop for StopOnDrop<'_> {
         self.0.store(true, Ordering::Relaxed);
     }
 }
-
-/// Lives that show little.
-const FEW: usize = 30;
 
 /// The property. Random lives of payments, asked by eight servers at once, while every few seconds the vault or the gateway is
 /// killed.
@@ -68,8 +67,9 @@ fn no_money_is_made_lost_or_moved_twice() {
         }
         let _stops_the_servers = StopOnDrop(&stop);
         let began = Instant::now();
-        let few = |began: Instant| lives.load(Ordering::Relaxed) <= FEW && began.elapsed() < SETTLED_WITHIN;
-        while began.elapsed() < Duration::from_secs(seconds) || few(began) {
+        // A busy machine gets more time.
+        let is_slow = || lives.load(Ordering::Relaxed) < ENOUGH && began.elapsed() < Duration::from_secs(4 * seconds);
+        while began.elapsed() < Duration::from_secs(seconds) || is_slow() {
             std::thread::sleep(Duration::from_millis(1_500 + 8 * u64::from(random::bytes::<1>()[0])));
             let name = ["vault", "gateway"][kills % 2];
             let old = stack.kill9(name);
@@ -89,7 +89,7 @@ fn no_money_is_made_lost_or_moved_twice() {
     println!("{counted}");
     std::fs::write(workspace().join("target/kura-money.txt"), format!("{counted}\n")).expect("a place for the counts");
     assert_eq!(gave_up.load(Ordering::Relaxed), 0, "everything is answered in the end");
-    assert!(lives.load(Ordering::Relaxed) > FEW);
+    assert!(lives.load(Ordering::Relaxed) >= ENOUGH, "too few");
     books::check(stack, &told);
 }
 

@@ -155,7 +155,8 @@ impl Books {
         let answer = match self.original_of(follow_up) {
             Err(code) => Answer::bare(code),
             Ok(original) if !stands(original) || original.captured_minor == 0 => Answer::bare(code::INVALID),
-            Ok(original) if !fits(follow_up, original, original.captured_minor, original.refunded_minor) => {
+            // What its issuer took back is not there to be given back.
+            Ok(original) if !fits(follow_up, original, original.captured_minor, self.gone(original)) => {
                 Answer::bare(code::AMOUNT)
             }
             Ok(_) => Answer::approved(Some(draws.approval_code)),
@@ -228,12 +229,13 @@ impl Books {
         }
         let free = match booked.kind {
             Kind::Authorization => original.captured_minor == 0,
-            Kind::Purchase => original.refunded_minor == 0,
+            Kind::Purchase => self.gone(original) == 0,
             Kind::Refund | Kind::Verification => true,
             Kind::Reversal => false,
-            Kind::Capture => booked.original().and_then(|parent| self.find(parent)).is_some_and(|parent| {
-                parent.refunded_minor.saturating_add(booked.amount_minor) <= parent.captured_minor
-            }),
+            Kind::Capture => booked
+                .original()
+                .and_then(|parent| self.find(parent))
+                .is_some_and(|parent| self.gone(parent).saturating_add(booked.amount_minor) <= parent.captured_minor),
         };
         (!free).then_some(code::INVALID)
     }

@@ -7,7 +7,7 @@ use kura_iso8583::Reference;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::entry::{Kind, ReferenceText};
+use super::entry::{Entry, Kind, ReferenceText};
 use super::{Books, Change, Inconsistent, Movement};
 use crate::text::Text;
 
@@ -302,6 +302,11 @@ impl Books {
         self.settle(movement, money, opened.case.0, Some(opened.original.0), at);
     }
 
+    /// How much of a payment the merchant has no more: given back, or taken back.
+    pub(super) fn gone(&self, entry: &Entry) -> u64 {
+        entry.refunded_minor.saturating_add(self.disputes.disputed(entry.booked.reference.0))
+    }
+
     /// A cardholder's dispute about a payment: all that stands of it, or `amount_minor`.
     pub fn decide_dispute(
         &self,
@@ -316,8 +321,7 @@ impl Books {
             payment && entry.booked.is_approved() && !entry.reversed && entry.captured_minor > 0
         });
         let Some(entry) = charged else { return (None, Became::NotFound) };
-        let gone = entry.refunded_minor.saturating_add(self.disputes.disputed(original.0));
-        let stands = entry.captured_minor.saturating_sub(gone);
+        let stands = entry.captured_minor.saturating_sub(self.gone(entry));
         let amount_minor = amount_minor.unwrap_or(stands);
         if amount_minor == 0 || amount_minor > stands {
             return (None, Became::TooMuch);

@@ -41,6 +41,22 @@ impl Kept {
     }
 }
 
+/// What is disputed can't be given back as well, nor the payment be taken back, until the merchant has won it.
+#[test]
+fn money_goes_back_one_way() {
+    let mut kept = Kept::default();
+    kept.code(&payment("1", VISA, 1000, true));
+    assert_eq!(kept.dispute("91", "1", Some(700)), Became::Done);
+    assert_eq!(kept.code(&refund("2", "1", 301)), "13");
+    assert_ne!(kept.code(&void("3", "1", 1000)), "00");
+    assert_eq!(kept.code(&refund("4", "1", 300)), "00");
+    assert_eq!(kept.says("91", "1", "a", Some("signed")), Became::Done);
+    assert_eq!(kept.code(&refund("5", "1", 1)), "13");
+    assert_eq!(kept.ends("91", State::Won), Became::Done);
+    assert_eq!(kept.code(&refund("6", "1", 700)), "00");
+    assert_eq!(kept.dispute("92", "1", Some(1)), Became::TooMuch);
+}
+
 /// What was charged can be disputed, no more of it than stands; answered once, in time; won money comes back.
 #[test]
 fn a_dispute_is_answered_once_and_decided() {
