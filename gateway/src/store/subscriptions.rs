@@ -370,8 +370,8 @@ pub(crate) async fn list(
 ) -> sqlx::Result<Listed<Subscription>> {
     let (price, words) = (wanted.price, wanted.states.words());
     let (customer, clock) = (wanted.customer.map(|id| uuid(id.as_bytes())), wanted.clock.map(|id| uuid(id.as_bytes())));
-    let rows = match (customer, clock, wanted.states) {
-        (Some(customer), clock, _) => page_of!(
+    let rows = match (customer, clock) {
+        (Some(customer), clock) => page_of!(
             select,
             "/* gateway subscriptions::list of customer */ ",
             "id",
@@ -384,7 +384,7 @@ pub(crate) async fn list(
             clock,
             words.as_deref(),
         ),
-        (None, Some(clock), _) => page_of!(
+        (None, Some(clock)) => page_of!(
             select,
             "/* gateway subscriptions::list of clock */ ",
             "id",
@@ -396,7 +396,21 @@ pub(crate) async fn list(
             price,
             words.as_deref(),
         ),
-        (None, None, States::One(status)) => page_of!(
+        (None, None) => in_states(conn, tenant, wanted.states, price, page).await?,
+    };
+    let items = rows.into_iter().map(Subscription::try_from).collect::<Result<Vec<_>, _>>()?;
+    Ok(page.close(items))
+}
+
+async fn in_states(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    states: States,
+    price: Option<Uuid>,
+    page: &Page,
+) -> sqlx::Result<Vec<Row>> {
+    Ok(match states {
+        States::One(status) => page_of!(
             select,
             "/* gateway subscriptions::list in state */ ",
             "id",
@@ -407,7 +421,7 @@ pub(crate) async fn list(
             status.as_str(),
             price,
         ),
-        (None, None, States::Alive) => page_of!(
+        States::Alive => page_of!(
             select,
             "/* gateway subscriptions::list alive */ ",
             "id",
@@ -417,7 +431,7 @@ pub(crate) async fn list(
             page,
             price,
         ),
-        (None, None, States::Ended) => page_of!(
+        States::Ended => page_of!(
             select,
             "/* gateway subscriptions::list ended */ ",
             "id",
@@ -427,7 +441,7 @@ pub(crate) async fn list(
             page,
             price,
         ),
-        (None, None, States::All) => page_of!(
+        States::All => page_of!(
             select,
             "/* gateway subscriptions::list */ ",
             "id",
@@ -437,9 +451,7 @@ pub(crate) async fn list(
             page,
             price,
         ),
-    };
-    let items = rows.into_iter().map(Subscription::try_from).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.close(items))
+    })
 }
 
 /// Where this one stands in lists.
