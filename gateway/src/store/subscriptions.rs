@@ -396,13 +396,13 @@ pub(crate) async fn list(
             price,
             words.as_deref(),
         ),
-        (None, None) => in_states(conn, tenant, wanted.states, price, page).await?,
+        (None, None) => list_in_states(conn, tenant, wanted.states, price, page).await?,
     };
     let items = rows.into_iter().map(Subscription::try_from).collect::<Result<Vec<_>, _>>()?;
     Ok(page.close(items))
 }
 
-async fn in_states(
+async fn list_in_states(
     conn: Conn<'_>,
     tenant: Tenant,
     states: States,
@@ -412,7 +412,7 @@ async fn in_states(
     Ok(match states {
         States::One(status) => page_of!(
             select,
-            "/* gateway subscriptions::list in state */ ",
+            "/* gateway subscriptions::list_in_states one */ ",
             "id",
             "AND status = $7 AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8))",
             conn,
@@ -423,7 +423,7 @@ async fn in_states(
         ),
         States::Alive => page_of!(
             select,
-            "/* gateway subscriptions::list alive */ ",
+            "/* gateway subscriptions::list_in_states alive */ ",
             "id",
             "AND status <> 'canceled' AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
             conn,
@@ -433,7 +433,7 @@ async fn in_states(
         ),
         States::Ended => page_of!(
             select,
-            "/* gateway subscriptions::list ended */ ",
+            "/* gateway subscriptions::list_in_states ended */ ",
             "id",
             "AND status IN ('canceled', 'incomplete_expired') AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
             conn,
@@ -443,7 +443,7 @@ async fn in_states(
         ),
         States::All => page_of!(
             select,
-            "/* gateway subscriptions::list */ ",
+            "/* gateway subscriptions::list_in_states */ ",
             "id",
             "AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
             conn,
