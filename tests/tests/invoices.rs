@@ -139,7 +139,7 @@ fn items_come_onto_an_invoice() {
     let credit = [("customer", customer), ("unit_amount_decimal", "-50"), ("quantity", "2"), ("currency", "jpy")];
     let third = post(stack, "/v1/invoiceitems", &credit);
     assert_eq!(third["amount"], -100);
-    let dollars = post(stack, "/v1/invoiceitems", &[("customer", customer), ("amount", "100"), ("currency", "usd")]);
+    post(stack, "/v1/invoiceitems", &[("customer", customer), ("amount", "100"), ("currency", "usd")]);
 
     let path = format!("/v1/invoiceitems/{}", id(&first));
     let changed = post(stack, &path, &[("amount", "1000"), ("metadata[a]", "")]);
@@ -177,12 +177,7 @@ fn items_come_onto_an_invoice() {
         stack.read(&format!("/v1/payment_intents/{payment}?client_secret={secret}"), &stack.run().keys.pk_test);
     assert_eq!(by_page.status, 200, "{}", by_page.text);
     assert_eq!(get(stack, &invoice)["confirmation_secret"], Value::Null, "only where it is asked for");
-    for form in [[("amount", "1")], [("metadata[x]", "1")]] {
-        assert_eq!(code(&stack.post(&path, sk(stack), &form)), is(400, "invoice_unexpected_state"));
-    }
-    assert_eq!(code(&stack.delete(&path, sk(stack))), is(400, "invoice_unexpected_state"));
-    assert_eq!(code(&stack.post(&invoice, sk(stack), &[("description", "x")])), is(400, "invoice_unexpected_state"));
-    assert_eq!(code(&stack.delete(&invoice, sk(stack))), is(400, "invoice_unexpected_state"));
+    stays(stack, &invoice, &path);
     let paid = post(stack, &format!("{invoice}/pay?expand[]=confirmation_secret"), &[]);
     assert_eq!((&paid["status"], &paid["amount_paid"]), (&json!("paid"), &json!(1900)));
     assert_eq!(paid["confirmation_secret"], Value::Null);
@@ -190,14 +185,36 @@ fn items_come_onto_an_invoice() {
     assert_eq!(told(stack, customer, "invoice."), expected);
     let expected = ["created", "created", "created", "created", "created", "deleted"];
     assert_eq!(told(stack, customer, "invoiceitem."), expected);
+}
 
-    // A draft that is deleted lets go what waited.
-    let draft = post(stack, "/v1/invoices", &[("customer", customer), ("pending_invoice_items_behavior", "include")]);
-    assert_eq!((&draft["currency"], &draft["total"]), (&json!("usd"), &json!(100)));
-    let gone = stack.delete(&format!("/v1/invoices/{}", id(&draft)), sk(stack));
-    assert_eq!((gone.status, gone.json()["deleted"].clone()), (200, json!(true)));
-    assert_eq!(get(stack, &format!("/v1/invoiceitems/{}", id(&dollars)))["invoice"], Value::Null);
-    assert_eq!(code(&stack.read(&format!("/v1/invoices/{}", id(&draft)), sk(stack))), is(404, "resource_missing"));
+/// What is final stays as it is.
+fn stays(stack: &Stack, invoice: &str, item: &str) {
+    for form in [[("amount", "1")], [("metadata[x]", "1")]] {
+        assert_eq!(code(&stack.post(item, sk(stack), &form)), is(400, "invoice_unexpected_state"));
+    }
+    assert_eq!(code(&stack.delete(item, sk(stack))), is(400, "invoice_unexpected_state"));
+    assert_eq!(code(&stack.post(invoice, sk(stack), &[("description", "x")])), is(400, "invoice_unexpected_state"));
+    assert_eq!(code(&stack.delete(invoice, sk(stack))), is(400, "invoice_unexpected_state"));
+}
+
+/// A draft that is deleted lets go what waited, which the next one takes.
+#[test]
+fn a_deleted_draft_lets_go_what_waited() {
+    let stack = Stack::shared();
+    let customer = post(stack, "/v1/customers", &[]);
+    let form = [("customer", id(&customer)), ("amount", "100"), ("currency", "usd")];
+    let item = post(stack, "/v1/invoiceitems", &form);
+    let form = [("customer", id(&customer)), ("pending_invoice_items_behavior", "include")];
+    for _ in 0..2 {
+        let draft = post(stack, "/v1/invoices", &form);
+        assert_eq!((&draft["currency"], &draft["total"]), (&json!("usd"), &json!(100)));
+        let path = format!("/v1/invoices/{}", id(&draft));
+        assert_eq!(stack.delete(&path, &stack.run().keys.other_sk_test).status, 404);
+        let gone = stack.delete(&path, sk(stack));
+        assert_eq!((gone.status, gone.json()["deleted"].clone()), (200, json!(true)));
+        assert_eq!(get(stack, &format!("/v1/invoiceitems/{}", id(&item)))["invoice"], Value::Null);
+        assert_eq!(code(&stack.read(&path, sk(stack))), is(404, "resource_missing"));
+    }
 }
 
 /// Repeated, one request makes one item and one draft.

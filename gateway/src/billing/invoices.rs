@@ -73,24 +73,7 @@ pub struct Written {
 pub async fn draft(context: &Context, conn: &mut PgConnection, draft: Draft<'_>) -> ApiResult<Invoice> {
     let tenant = context.tenant();
     let subscription = draft.subscription.map(|subscription| subscription.id);
-    let waiting = if draft.written.as_ref().is_none_or(|written| written.takes_waiting) {
-        invoice_lines::lock_waiting(conn, tenant, draft.customer, subscription, draft.currency).await?
-    } else {
-        Vec::new()
-    };
-    let own: i64 = draft.lines.iter().map(|line| line.amount).sum();
-    let mut total = own;
-    let mut taken = Vec::new();
-    for line in waiting {
-        // Credit always fits. What is too much waits for the next one.
-        if line.amount <= 0 || total + line.amount <= MAX_AMOUNT_MINOR {
-            total += line.amount;
-            taken.push(line);
-        }
-    }
-    if total > MAX_AMOUNT_MINOR {
-        return Err(ApiError::new(Code::AmountTooLarge));
-    }
+    let (taken, total) = taken(conn, tenant, &draft).await?;
     let payable_until_at = draft.subscription.and_then(|row| row.payable_until(draft.at));
     let (description, metadata, payable_until_at) = match draft.written {
         Some(written) => (written.description, written.metadata, written.payable_until_at),
@@ -141,6 +124,26 @@ pub async fn draft(context: &Context, conn: &mut PgConnection, draft: Draft<'_>)
         place += 1;
     }
     Ok(invoice)
+}
+
+/// What waits for a draft, as far as it fits beside its own lines, and the sum of all.
+async fn taken(conn: &mut PgConnection, tenant: Tenant, draft: &Draft<'_>) -> ApiResult<(Vec<Line>, i64)> {
+    let subscription = draft.subscription.map(|subscription| subscription.id);
+    let waiting = if draft.written.as_ref().is_none_or(|written| written.takes_waiting) {
+        invoice_lines::lock_waiting(conn, tenant, draft.customer, subscription, draft.currency).await?
+    } else {
+        Vec::new()
+    };
+    let mut total: i64 = draft.lines.iter().map(|line| line.amount).sum();
+    let mut taken = Vec::new();
+    for line in waiting {
+        // Credit always fits. What is too much waits for the next one.
+        if line.amount <= 0 || total + line.amount <= MAX_AMOUNT_MINOR {
+            total += line.amount;
+            taken.push(line);
+        }
+    }
+    if total > MAX_AMOUNT_MINOR { Err(ApiError::new(Code::AmountTooLarge)) } else { Ok((taken, total)) }
 }
 
 /// Makes a draft final: it gets its number, takes the customer's credit, and is paid at once where nothing is left to pay. Else

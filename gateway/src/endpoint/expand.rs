@@ -4,6 +4,7 @@
 //! wherever its id stands, with the rights of the key and within the merchant, as if it had been asked for by itself.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -109,14 +110,17 @@ pub async fn expand(context: &Context, mut answer: Value, asked: &Asked) -> ApiR
 
 /// An open invoice's payment is the shopper's to make, with the payment's own client secret.
 fn show_secret(context: &Context, invoice: &mut Value) {
-    let payment = &invoice["payments"]["data"][0]["payment"]["payment_intent"];
-    let payment = payment.as_str().or_else(|| payment["id"].as_str());
-    if invoice["object"] == "invoice"
-        && invoice["status"] == "open"
-        && let Some(client_secret) = payment.map(|id| client_secret::of_payment(context, id))
+    let payment = invoice.pointer("/payments/data/0/payment/payment_intent");
+    let payment = payment.and_then(|payment| payment.as_str().or_else(|| payment.get("id")?.as_str()));
+    let client_secret = payment.map(|id| client_secret::of_payment(context, id));
+    let Some(fields) = invoice.as_object_mut() else { return };
+    let is = |name: &str, word: &str| fields.get(name).and_then(Value::as_str) == Some(word);
+    if is("object", "invoice")
+        && is("status", "open")
+        && let Some(client_secret) = client_secret
     {
         let secret = ConfirmationSecret { client_secret, r#type: PaymentIntentWord::default() };
-        invoice[CONFIRMATION_SECRET] = serde_json::to_value(secret).unwrap_or_default();
+        fields.insert(CONFIRMATION_SECRET.to_owned(), serde_json::to_value(secret).unwrap_or_default());
     }
 }
 
@@ -127,9 +131,9 @@ async fn look_up(context: &Context, mut ids: Vec<String>, known: &mut HashMap<St
     ids.dedup();
     known.extend(objects::load_all(context, &ids).await?);
     for id in ids {
-        if !known.contains_key(&id) {
-            let object = objects::load(context, &id).await?.ok_or_else(unknown)?;
-            known.insert(id, object);
+        if let Entry::Vacant(place) = known.entry(id) {
+            let object = objects::load(context, place.key()).await?.ok_or_else(unknown)?;
+            place.insert(object);
         }
     }
     Ok(())

@@ -476,9 +476,32 @@ fn payments(tenant: Tenant, row: &Row) -> Vec<InvoicePayment> {
     vec![payment]
 }
 
+/// When it is tried by itself: what is sent never is.
+fn next_payment_attempt(row: &Row) -> Option<i64> {
+    let tried = match row.status {
+        Status::Open => true,
+        Status::Draft => row.reason != Reason::Manual,
+        Status::Paid | Status::Uncollectible | Status::Void => false,
+    };
+    let charged = row.collection() == Collection::ChargeAutomatically;
+    row.due_at.filter(|_| tried && charged).map(unix)
+}
+
+fn parent(row: &Row) -> Option<Parent> {
+    row.subscription.map(|id| Parent {
+        r#type: "subscription_details",
+        subscription_details: SubscriptionDetails {
+            metadata: row.subscription_metadata.clone(),
+            subscription: id.into(),
+            unused: UnusedOfSubscription::default(),
+        },
+        unused: UnusedOfParent::default(),
+    })
+}
+
 /// An invoice with its lines.
 pub fn invoice(tenant: Tenant, row: &Row, lines: &[LineRow]) -> Invoice {
-    let (draft, open) = (row.status == Status::Draft, row.status == Status::Open);
+    let draft = row.status == Status::Draft;
     let shown: Vec<Line> =
         lines.iter().filter(|line| line.invoice == Some(row.id)).map(|row| line(tenant, row)).collect();
     Invoice {
@@ -512,21 +535,9 @@ pub fn invoice(tenant: Tenant, row: &Row, lines: &[LineRow]) -> Invoice {
         lines: List::new(format!("/v1/invoices/{}/lines", row.id), Listed { items: shown, has_more: false }),
         livemode: tenant.livemode(),
         metadata: row.metadata.clone(),
-        next_payment_attempt: row
-            .due_at
-            .filter(|_| row.collection() == Collection::ChargeAutomatically)
-            .filter(|_| open || draft && row.reason != Reason::Manual)
-            .map(unix),
+        next_payment_attempt: next_payment_attempt(row),
         number: row.number.clone(),
-        parent: row.subscription.map(|id| Parent {
-            r#type: "subscription_details",
-            subscription_details: SubscriptionDetails {
-                metadata: row.subscription_metadata.clone(),
-                subscription: id.into(),
-                unused: UnusedOfSubscription::default(),
-            },
-            unused: UnusedOfParent::default(),
-        }),
+        parent: parent(row),
         payment_settings: PaymentSettings::default(),
         payments: List::new(
             format!("/v1/invoice_payments?invoice={}", row.id),

@@ -86,7 +86,7 @@ pub async fn load_all(context: &Context, ids: &[String]) -> ApiResult<HashMap<St
     for (resource, ids) in of_kind {
         context.require(resource, Access::Read)?;
         for object in load_kind(context, resource, &ids).await? {
-            if let Some(id) = object["id"].as_str() {
+            if let Some(id) = object.get("id").and_then(Value::as_str) {
                 known.insert(id.to_owned(), object);
             }
         }

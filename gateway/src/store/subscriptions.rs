@@ -368,8 +368,8 @@ pub(crate) async fn list(
 ) -> sqlx::Result<Listed<Subscription>> {
     let (price, words) = (wanted.price, wanted.states.words());
     let (customer, clock) = (wanted.customer.map(|id| uuid(id.as_bytes())), wanted.clock.map(|id| uuid(id.as_bytes())));
-    let rows = match (customer, clock, wanted.states) {
-        (Some(customer), clock, _) => page_of!(
+    let rows = match (customer, clock) {
+        (Some(customer), clock) => page_of!(
             select,
             "/* gateway subscriptions::list of customer */ ",
             "id",
@@ -382,7 +382,7 @@ pub(crate) async fn list(
             clock,
             words.as_deref(),
         ),
-        (None, Some(clock), _) => page_of!(
+        (None, Some(clock)) => page_of!(
             select,
             "/* gateway subscriptions::list of clock */ ",
             "id",
@@ -394,9 +394,23 @@ pub(crate) async fn list(
             price,
             words.as_deref(),
         ),
-        (None, None, States::One(status)) => page_of!(
+        (None, None) => list_in_states(conn, tenant, wanted.states, price, page).await?,
+    };
+    let items = rows.into_iter().map(Subscription::try_from).collect::<Result<Vec<_>, _>>()?;
+    Ok(page.close(items))
+}
+
+async fn list_in_states(
+    conn: Conn<'_>,
+    tenant: Tenant,
+    states: States,
+    price: Option<Uuid>,
+    page: &Page,
+) -> sqlx::Result<Vec<Row>> {
+    Ok(match states {
+        States::One(status) => page_of!(
             select,
-            "/* gateway subscriptions::list in state */ ",
+            "/* gateway subscriptions::list_in_states one */ ",
             "id",
             "AND status = $7 AND ($8::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $8))",
             conn,
@@ -405,9 +419,9 @@ pub(crate) async fn list(
             status.as_str(),
             price,
         ),
-        (None, None, States::Alive) => page_of!(
+        States::Alive => page_of!(
             select,
-            "/* gateway subscriptions::list alive */ ",
+            "/* gateway subscriptions::list_in_states alive */ ",
             "id",
             "AND status <> 'canceled' AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
             conn,
@@ -415,9 +429,9 @@ pub(crate) async fn list(
             page,
             price,
         ),
-        (None, None, States::Ended) => page_of!(
+        States::Ended => page_of!(
             select,
-            "/* gateway subscriptions::list ended */ ",
+            "/* gateway subscriptions::list_in_states ended */ ",
             "id",
             "AND status IN ('canceled', 'incomplete_expired') AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
             conn,
@@ -425,9 +439,9 @@ pub(crate) async fn list(
             page,
             price,
         ),
-        (None, None, States::All) => page_of!(
+        States::All => page_of!(
             select,
-            "/* gateway subscriptions::list */ ",
+            "/* gateway subscriptions::list_in_states */ ",
             "id",
             "AND ($7::uuid IS NULL OR EXISTS (SELECT FROM subscription_items AS item WHERE item.merchant_id = $1 AND item.subscription_id = subscriptions.id AND item.price_id = $7))",
             conn,
@@ -435,9 +449,7 @@ pub(crate) async fn list(
             page,
             price,
         ),
-    };
-    let items = rows.into_iter().map(Subscription::try_from).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.close(items))
+    })
 }
 
 /// Where this one stands in lists.

@@ -19,7 +19,9 @@ use crate::render::invoice_item::InvoiceItem;
 use crate::routes::customers::existing;
 use crate::routes::prices::create::UnitAmount;
 use crate::routes::subscriptions::parts::new_price;
+use crate::store::Tenant;
 use crate::store::invoice_lines::{self, Line};
+use crate::store::invoices::Invoice;
 use crate::store::prices::Price;
 use crate::store::{prices, products, subscriptions};
 
@@ -122,46 +124,23 @@ pub async fn run(context: Context, asked: CreateItem) -> ApiResult<InvoiceItem> 
     let at = billing::time::for_request(&mut *context.db().await?, tenant, customer.test_clock).await?;
     let cost = cost(&context, &asked).await?;
     let (start, end) = asked.period.as_ref().map_or(Ok((at, at)), ItemPeriod::bounds)?;
-    if asked.invoice.is_some() && asked.subscription.is_some() {
-        return Err(ApiError::invalid("subscription", "left out where invoice is given"));
-    }
     let mut tx = context.begin().await?;
-    if let Some(IdOf(id)) = asked.subscription {
-        let found = subscriptions::find(&mut tx, tenant, id).await?;
-        let own = found.filter(|row| row.customer == customer.id && !row.status.is_over());
-        let row = own.ok_or_else(|| ApiError::missing("subscription", "subscription"))?;
-        if cost.currency.as_ref().is_some_and(|currency| *currency != row.currency) {
-            return Err(ApiError::invalid("currency", "the subscription's"));
-        }
-    }
-    let draft = match asked.invoice {
-        Some(IdOf(id)) => {
-            let draft = steps::lock_draft(&mut tx, tenant, id, "invoice").await?;
-            if draft.customer != customer.id {
-                return Err(ApiError::new(Code::CustomerMismatch).on("invoice"));
-            }
-            Some(draft)
-        }
-        None => None,
-    };
-    let currency = match (cost.currency, &draft) {
-        (Some(currency), Some(draft)) if currency != draft.currency => {
-            return Err(ApiError::invalid("currency", "the invoice's"));
-        }
-        (Some(currency), _) => currency,
-        (None, Some(draft)) => draft.currency.clone(),
-        (None, None) => return Err(ApiError::new(Code::ParameterMissing).on("currency")),
+    let draft = goes_on(&mut tx, &context, &asked, customer.id, cost.currency.as_deref()).await?;
+    let currency = currency(cost.currency, draft.as_ref())?;
+    let place = match &draft {
+        Some(draft) => next_place(&mut tx, tenant, draft.id).await?,
+        None => 0,
     };
     let (price, name) = cost.price.unzip();
     let line = Line {
         id: InvoiceLineId::from_bytes(*id.as_bytes()),
         customer: customer.id,
-        invoice: None,
+        invoice: draft.as_ref().map(|draft| draft.id),
         subscription: asked.subscription.map(|id| id.0),
         item: None,
         product: price.as_ref().map(|price| price.product),
         price: price.map(|price| price.id),
-        place: 0,
+        place,
         amount: cost.amount,
         unit_amount: cost.unit_amount,
         quantity: cost.quantity,
@@ -174,16 +153,6 @@ pub async fn run(context: Context, asked: CreateItem) -> ApiResult<InvoiceItem> 
         metadata: asked.metadata.of_new()?,
         created_at: at,
     };
-    let line = match &draft {
-        Some(draft) => {
-            let place = i32::try_from(invoice_lines::of(&mut tx, tenant, &[draft.id]).await?.len()).unwrap_or(i32::MAX);
-            if i64::from(place) >= invoice_lines::MOST {
-                return Err(ApiError::invalid("invoice", "one with fewer than 250 lines"));
-            }
-            Line { invoice: Some(draft.id), place, ..line }
-        }
-        None => line,
-    };
     invoice_lines::insert(&mut tx, tenant, &line).await?;
     let shown = shown(&mut tx, &context, &line).await?;
     let mut told = vec![Happened::to(&shown, Kind::InvoiceItemCreated)?];
@@ -193,6 +162,51 @@ pub async fn run(context: Context, asked: CreateItem) -> ApiResult<InvoiceItem> 
     events::tell(&mut tx, &context.cause(), clock::now(), told).await?;
     tx.commit().await?;
     Ok(shown)
+}
+
+/// The draft that an item goes on at once. It is locked, and is the customer's, as the subscription is that an item may wait for.
+async fn goes_on(
+    conn: &mut PgConnection,
+    context: &Context,
+    asked: &CreateItem,
+    customer: CustomerId,
+    currency: Option<&str>,
+) -> ApiResult<Option<Invoice>> {
+    let tenant = context.tenant();
+    if asked.invoice.is_some() && asked.subscription.is_some() {
+        return Err(ApiError::invalid("subscription", "left out where invoice is given"));
+    }
+    if let Some(IdOf(id)) = asked.subscription {
+        let found = subscriptions::find(conn, tenant, id).await?;
+        let own = found.filter(|row| row.customer == customer && !row.status.is_over());
+        let row = own.ok_or_else(|| ApiError::missing("subscription", "subscription"))?;
+        if currency.is_some_and(|currency| currency != row.currency) {
+            return Err(ApiError::invalid("currency", "the subscription's"));
+        }
+    }
+    let Some(IdOf(id)) = asked.invoice else { return Ok(None) };
+    let draft = steps::lock_draft(conn, tenant, id, "invoice").await?;
+    if draft.customer == customer { Ok(Some(draft)) } else { Err(ApiError::new(Code::CustomerMismatch).on("invoice")) }
+}
+
+/// What was said, which is the draft's, or the draft's.
+fn currency(said: Option<String>, draft: Option<&Invoice>) -> ApiResult<String> {
+    match (said, draft) {
+        (Some(said), Some(draft)) if said != draft.currency => Err(ApiError::invalid("currency", "the invoice's")),
+        (Some(said), _) => Ok(said),
+        (None, Some(draft)) => Ok(draft.currency.clone()),
+        (None, None) => Err(ApiError::new(Code::ParameterMissing).on("currency")),
+    }
+}
+
+/// Behind the lines of a draft.
+async fn next_place(conn: &mut PgConnection, tenant: Tenant, draft: InvoiceId) -> ApiResult<i32> {
+    let place = i32::try_from(invoice_lines::of(conn, tenant, &[draft]).await?.len()).unwrap_or(i32::MAX);
+    if i64::from(place) < invoice_lines::MOST {
+        Ok(place)
+    } else {
+        Err(ApiError::invalid("invoice", "one with fewer than 250 lines"))
+    }
 }
 
 /// What it costs: an amount, so many of a unit amount, or of a price.
