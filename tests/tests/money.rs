@@ -282,8 +282,8 @@ fn no_money_is_made_lost_or_moved_twice() {
         }
         let _stops_the_servers = StopOnDrop(&stop);
         let began = Instant::now();
-        let few = |lives: &AtomicUsize| lives.load(Ordering::Relaxed) <= 50 && began.elapsed() < PATIENCE;
-        while began.elapsed() < Duration::from_secs(seconds) || few(lives) {
+        let few = || lives.load(Ordering::Relaxed) <= 50 && began.elapsed() < PATIENCE;
+        while began.elapsed() < Duration::from_secs(seconds) || few() {
             std::thread::sleep(Duration::from_millis(1_500 + 8 * u64::from(random::bytes::<1>()[0])));
             let name = ["vault", "gateway"][kills % 2];
             let old = stack.kill9(name);
