@@ -1,12 +1,18 @@
 //! The ports: nine in a row from a base and two more for each further vault node, or any that are free.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{State, read_if_there, write_private_json};
+
+/// Where ports are taken from when any will do.
+const FIRST_BLOCK: u16 = 12_000;
+const BLOCK_SIZE: u16 = 40;
+const BLOCKS: u16 = 500;
 
 /// The ports of one vault node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,29 +86,22 @@ impl Ports {
         })
     }
 
+    /// A block of ports that no other Kura on this machine has, for as long as this process lives: a service that is down for a
+    /// moment finds its port again. They lie below those that the system gives to connections.
     fn any_free(further: usize) -> Result<Self> {
-        // All are held until all are known, so that no two are the same.
-        let mut held = Vec::new();
-        let mut port = || -> Result<u16> {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
-            let port = listener.local_addr()?.port();
-            held.push(listener);
-            Ok(port)
-        };
-        Ok(Self {
-            gateway: port()?,
-            gateway_control: port()?,
-            vault_data: port()?,
-            vault_control: port()?,
-            acquirer: port()?,
-            networks: port()?,
-            fronts: port()?,
-            admin: port()?,
-            services: port()?,
-            further_vaults: (0..further)
-                .map(|_| Ok(VaultPorts { data: port()?, control: port()? }))
-                .collect::<Result<_>>()?,
-        })
+        let claims = std::env::temp_dir().join("kura-ports");
+        std::fs::create_dir_all(&claims).with_context(|| format!("can't make {}", claims.display()))?;
+        let from = u16::try_from(std::process::id() % u32::from(BLOCKS))?;
+        for block in (from..BLOCKS).chain(0..from) {
+            let Ok(claim) = File::create(claims.join(block.to_string())) else { continue };
+            let ports = Self::from_base(FIRST_BLOCK + block * BLOCK_SIZE, further)?;
+            if claim.try_lock().is_ok() && ports.taken().is_empty() {
+                // It ends with the process.
+                std::mem::forget(claim);
+                return Ok(ports);
+            }
+        }
+        bail!("no free ports on 127.0.0.1")
     }
 
     fn named(&self) -> Vec<(u16, &'static str)> {

@@ -429,7 +429,7 @@ fn killed_and_held_up_the_ledger_loses_and_doubles_nothing() {
             stack.kill9_and_wait("vault");
         }
         held_up(stack);
-        wait_until("payments to go through", PATIENCE, || paid.load(Ordering::Relaxed) > KILLS);
+        until("payments to go through", PATIENCE, || paid.load(Ordering::Relaxed) > KILLS);
         drop(stops);
     });
     pay(stack, 1);

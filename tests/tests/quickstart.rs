@@ -49,9 +49,16 @@ fn the_quickstart_works_as_it_stands() {
     let path = std::env::var("PATH").unwrap_or_default();
     let path =
         format!("{}:{}:{path}", directory.join("bin").display(), python.parent().expect("a directory").display());
-    let output = Command::new("bash")
+    let output = Command::new("timeout")
         // Whatever is left running ends with the shell.
-        .args(["-euo", "pipefail", "-c", &format!("trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n{commands}")])
+        .args([
+            "120",
+            "bash",
+            "-euo",
+            "pipefail",
+            "-c",
+            &format!("trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n{commands}"),
+        ])
         .current_dir(&directory)
         .env("PATH", path)
         .env("KURA_API_BASE", &stack.run().gateway)

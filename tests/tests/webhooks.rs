@@ -249,7 +249,7 @@ fn nothing_but_failures_ends_it() {
 /// A merchant whose server is slow waits alone: others, and its own other endpoint, are told at once.
 #[test]
 fn a_slow_endpoint_holds_up_nobody() {
-    let stack = stack();
+    let stack = &Stack::start(Options::default());
     let (sk, slow, quick) = (merchant(stack), Receiver::start(), Receiver::start());
     slow.answer(200, "ok", Duration::from_secs(7));
     endpoint(stack, &sk, &slow.url("/"), &["customer.created"]);

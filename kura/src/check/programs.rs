@@ -19,17 +19,17 @@ pub(super) const AT_ONCE: usize = 3;
 /// What takes longest begins first, so that nothing long is left over at the end. The log says how long each took.
 const LONGEST: [&str; 12] = [
     "contract",
-    "merchants_and_admins",
     "planted",
+    "merchants_and_admins",
     "ledger",
+    "lists",
     "three_d_secure",
     "cardless",
+    "crash",
     "webhooks",
-    "custody",
     "money",
+    "custody",
     "trees",
-    "vault_deposits",
-    "checkout_sessions",
 ];
 
 /// What holds the machine to a time, and so has it to itself at the end.

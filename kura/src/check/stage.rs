@@ -103,6 +103,7 @@ impl Run<'_> {
 
     /// Builds what is still to be built and runs every test. Gives what the failed programs said.
     fn tests(&self, log: &mut File, step: &Step<'_>) -> Result<(Count, Vec<u8>)> {
+        step.at("building");
         let mut build = self.cargo(&BUILD);
         let built = build.arg("--message-format=json-render-diagnostics").stderr(Stdio::piped()).output()?;
         log.write_all(&built.stderr)?;

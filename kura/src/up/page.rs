@@ -8,7 +8,7 @@ use crate::ports::{Ports, url};
 use crate::state::State;
 use crate::terminal::{Style, say, spoken};
 
-/// The cards worth trying; the README has all of them.
+/// The cards worth trying.
 const CARDS: &[(&str, &str)] = &[
     ("4242 4242 4242 4242", "approved"),
     ("4000 0000 0000 0002", "declined"),
@@ -41,6 +41,8 @@ pub(crate) fn print(workspace: &Path, state: &State, ports: &Ports, facts: &Fact
     for line in curl(&url(ports.gateway), &facts.merchants.main.sk_test) {
         say(&format!("      {line}"));
     }
+    let quickstart = format!("{}/docs/quickstart", url(ports.gateway));
+    say(&format!("\n    From there to a webhook and a refund: {}", style.link(&quickstart)));
     match &facts.enrolment {
         Some(link) => {
             say(&format!("\n    Become the admin {}:\n", style.dim("(this link works once, within 24 hours)")));
