@@ -343,6 +343,9 @@ impl Intent {
 /// All columns, between a head that names the statement and a tail.
 macro_rules! select {
     ($head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
+        select!(from $head, "payment_intents " $($tail)+, $($argument),*)
+    };
+    (from $head:literal, $($tail:literal)+, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             $head + "SELECT id, amount_minor, currency, status, capture_method, amount_capturable_minor,
@@ -350,7 +353,7 @@ macro_rules! select {
                 payment_method_types, deposit_options, customer_id, description, receipt_email_masked, metadata, return_url, request_three_d_secure, setup_future_usage,
                 automatic_payment_methods, latest_charge_id, error_code, error_decline_code, error_charge_id,
                 error_card_record, error_payer_id, cancellation_reason, canceled_at, invoice_id, created_at
-                FROM payment_intents " $(+ $tail)+,
+                FROM " $(+ $tail)+,
             $($argument),*
         )
     };
@@ -456,11 +459,13 @@ pub(crate) async fn lock(conn: Conn<'_>, tenant: Tenant, id: PaymentIntentId) ->
     row.map(Intent::try_from).transpose()
 }
 
-/// Several, locked in the order of their ids.
+/// Several, locked in this order, each found by its key.
 pub(crate) async fn lock_all(conn: Conn<'_>, tenant: Tenant, ids: &[Uuid]) -> sqlx::Result<Vec<Intent>> {
     let rows = select!(
+        from
         "/* gateway payment_intents::lock_all */ ",
-        "WHERE merchant_id = $1 AND id = ANY($2) AND livemode = $3 ORDER BY id FOR UPDATE",
+        "UNNEST($2::uuid[]) AS named (named_id) CROSS JOIN LATERAL (
+             SELECT * FROM payment_intents WHERE merchant_id = $1 AND id = named_id AND livemode = $3 FOR UPDATE) AS locked",
         tenant.id(),
         ids,
         tenant.livemode,

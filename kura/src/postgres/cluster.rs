@@ -178,6 +178,8 @@ impl Cluster {
              wal_compression = on\n\
              max_wal_size = '1GB'\n\
              jit = off\n\
+             # A plan made while a table was nearly empty reads all of it; it must not outlive that for long.\n\
+             autovacuum_naptime = '5s'\n\
              timezone = 'UTC'\n\
              # Errors without what was in the statement: no parameters, no statement, no DETAIL (it quotes rows).\n\
              log_timezone = 'UTC'\n\
