@@ -175,7 +175,8 @@ impl Cluster {
              fsync = {durable}\n\
              synchronous_commit = {durable}\n\
              full_page_writes = {durable}\n\
-             wal_compression = on\n\
+             wal_compression = lz4\n\
+             default_toast_compression = lz4\n\
              max_wal_size = '1GB'\n\
              jit = off\n\
              # A plan made while a table was nearly empty reads all of it; it must not outlive that for long.\n\
