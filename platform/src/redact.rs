@@ -10,6 +10,11 @@ const MIN_DIGITS: usize = 13;
 const MAX_DIGITS: usize = 19;
 /// Year to second, in digits.
 const TIME_LEN: usize = 14;
+const UUID_LEN: usize = 36;
+/// MD5 or UUID, SHA-1, SHA-256, in hexadecimal.
+const HASH_LENS: [usize; 3] = [32, 40, 64];
+/// Fewer letters are hardly ever in one, and more than a mistake puts around a card's number.
+const MIN_HASH_LETTERS: usize = 4;
 /// What stands in a log where a card number stood.
 pub const REDACTED: &str = "[pan redacted]";
 
@@ -61,7 +66,8 @@ pub fn luhn(digits: &[u8]) -> bool {
 fn find_pan(text: &[u8], from: usize) -> Option<Range<usize>> {
     let mut at = from;
     while let Some(run) = next_run(text, at) {
-        if let Some(hit) = pan_in_run(text, &run).or_else(|| pan_in_groups(text, &run)) {
+        let alone = pan_in_run(text, &run).filter(|_| !is_in_hash(text, &run));
+        if let Some(hit) = alone.or_else(|| pan_in_groups(text, &run)) {
             return Some(hit);
         }
         at = run.end;
@@ -113,11 +119,49 @@ fn pan_in_groups(text: &[u8], first: &Range<usize>) -> Option<Range<usize>> {
         digits.extend_from_slice(text.get(run.clone())?);
         end = run.end;
         grouping.plain &= !is_phone_at(text, run.start) && !is_zoned_time(text, first.start..end);
-        if grouping.is_plausible() && is_card_shaped(&digits) {
+        if grouping.is_plausible() && is_card_shaped(&digits) && !is_in_uuid(text, &(first.start..end)) {
             return Some(first.start..end);
         }
     }
     None
+}
+
+/// Whether these digits are some of a UUID's (RFC 9562), with which SDKs name requests and shops their orders: one of a few
+/// thousand would be taken for a card number.
+fn is_in_uuid(text: &[u8], digits: &Range<usize>) -> bool {
+    let earliest = (digits.end + 1).saturating_sub(UUID_LEN + 1);
+    (earliest..=digits.start).any(|start| {
+        let end = start + UUID_LEN;
+        let stands_alone = |at: Option<usize>| !at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+        end >= digits.end
+            && text.get(start..end).is_some_and(is_uuid)
+            && stands_alone(start.checked_sub(1))
+            && stands_alone(Some(end))
+    })
+}
+
+/// Whether these digits are some of a hash or a random name in hexadecimal: two in a thousand would be taken for card numbers.
+fn is_in_hash(text: &[u8], digits: &Range<usize>) -> bool {
+    let before = text.get(..digits.start).unwrap_or_default().iter().rev();
+    let start = digits.start - before.take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let name = text.get(start..).unwrap_or_default();
+    let name = name.get(..name.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()).unwrap_or_default();
+    let letters = name.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    HASH_LENS.contains(&name.len())
+        && letters >= MIN_HASH_LETTERS
+        && name.iter().all(u8::is_ascii_hexdigit)
+        && !(name.iter().any(u8::is_ascii_lowercase) && name.iter().any(u8::is_ascii_uppercase))
+}
+
+/// Of a version and a variant that are in use, and not of digits alone.
+fn is_uuid(text: &[u8]) -> bool {
+    let is_shaped = text.iter().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        14 => matches!(byte, b'1'..=b'8'),
+        19 => matches!(byte, b'8' | b'9' | b'a' | b'b' | b'A' | b'B'),
+        _ => byte.is_ascii_hexdigit(),
+    });
+    is_shaped && text.iter().any(u8::is_ascii_alphabetic)
 }
 
 /// One or two bytes that are neither letters nor digits, and a digit behind them.
@@ -226,6 +270,40 @@ mod tests {
         assert!(contains_pan("4242/4242 4242, 4242"));
         assert_eq!(redact_pans("a 4242/4242/4242/4242\u{a0}b"), format!("a {REDACTED}\u{a0}b"));
         assert_eq!(redact_pans("é4242424242424242é"), format!("é{REDACTED}é"));
+    }
+
+    /// Random names are no card numbers, however many there are.
+    #[test]
+    fn random_names_are_left() {
+        for _ in 0..100_000 {
+            let name = uuid::Builder::from_random_bytes(crate::random::bytes()).into_uuid();
+            assert!(!contains_pan(&format!("stripe-node-retry-{name}")), "{name}");
+            let [hash, long] = [crate::random::bytes::<16>().to_vec(), crate::random::bytes::<32>().to_vec()];
+            for hash in [data_encoding::HEXLOWER.encode(&hash), data_encoding::HEXUPPER.encode(&long)] {
+                let letters = hash.bytes().filter(u8::is_ascii_alphabetic).count();
+                assert!(letters < MIN_HASH_LETTERS || !contains_pan(&hash), "{hash}");
+            }
+        }
+        assert!(!contains_pan("a0000000-4242-4242-8242-4243a0000000"));
+        assert!(!contains_pan("d4242424242424242d41d8cd98f00b20"));
+    }
+
+    /// A card's number beside such a name, or in what only looks like one, is found.
+    #[test]
+    fn what_only_looks_random_is_searched() {
+        for text in [
+            "a0000000-4242-4242-8242-4243a0000000 4242-4242-4242-4242",
+            // No such variant; more than a UUID.
+            "a0000000-4242-4242-4242-4242a0000000",
+            "a0000000-4242-4242-8242-4243a0000000b",
+            // Too short, too long, of two alphabets, of hardly any letters.
+            "d4242424242424242d41d8cd98f00b2",
+            "d4242424242424242d41d8cd98f00b2012",
+            "d4242424242424242D41d8cd98f00b20",
+            "d4242424242424242041080980000020",
+        ] {
+            assert!(contains_pan(text), "{text}");
+        }
     }
 
     /// Amounts, times, phone numbers, ids and numbers that fail the check digit go through unchanged.
