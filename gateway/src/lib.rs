@@ -5,7 +5,8 @@
 //! What never does either: a PAN, a CVC, or any key that could open one. Raw card data is refused at the edge.
 //!
 //! A request walks `edge → routes → domain → store / vault_client` and back out once. Handlers have five beats: extract,
-//! load, decide, effect, render. The two ideas that keep money safe are in [`request_ids`] and [`money_path`].
+//! load, decide, effect, render. The two ideas that keep money safe are in [`request_ids`] and [`money_path`]; the one that
+//! keeps them fast is in [`lanes`].
 #![forbid(unsafe_code)]
 // The objects of the API are large `json!` literals.
 #![recursion_limit = "256"]
