@@ -1,6 +1,6 @@
 //! Lists are as quick among a million rows as among a thousand, on every page of them: shown by the plans that the database
 //! really used for the gateway's statements, not by a clock.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 use std::time::Duration;
 
