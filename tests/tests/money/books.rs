@@ -139,9 +139,15 @@ fn differing_deposits(stack: &Stack) -> Vec<String> {
             "paid" | "unapplied" => &["paid"],
             _ => &["expired", "refused", "withdrawn"],
         };
-        let says = |name: &str, ours: &str| theirs[name] == ours || theirs[name].to_string() == ours;
-        !standing.iter().any(|word| theirs["standing"] == *word)
-            || !(says("network", parts[1]) && says("amount_minor", parts[3]) && says("given_back_minor", parts[4]))
+        let says = |name: &str, ours: &str| match &theirs[name] {
+            Value::String(theirs) => theirs == ours,
+            theirs => theirs.to_string() == ours,
+        };
+        let same = standing.iter().any(|word| theirs["standing"] == *word)
+            && says("network", parts[1])
+            && says("amount_minor", parts[3])
+            && says("given_back_minor", parts[4]);
+        !same
     };
     rows.lines().filter(differs).map(str::to_owned).collect()
 }
