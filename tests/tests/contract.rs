@@ -212,7 +212,7 @@ fn operations(ids: &[(&str, &str)]) -> Vec<(reqwest::Method, String)> {
                     path = path.replace("{id}", id);
                 }
             }
-            all.push((method.to_ascii_uppercase().parse().expect("a method"), path.replace('{', "").replace('}', "")));
+            all.push((method.to_ascii_uppercase().parse().expect("a method"), path.replace(['{', '}'], "")));
         }
     }
     all

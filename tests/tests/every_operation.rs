@@ -472,6 +472,11 @@ fn no_operation_knows_another_merchants_objects() {
     assert!(probes > 150, "{probes}");
     assert_eq!(before, seen_by_its_owner(&theirs, &run.keys.other_sk_test), "nothing of it was touched");
 
+    are_seen(&attacker, &expected);
+}
+
+/// Each probe is a signal: as many as there were of a method, a path and an object.
+fn are_seen(attacker: &Attacker, expected: &BTreeMap<String, i64>) {
     let seen = format!(
         "SELECT route || ' ' || object, sum(times) FROM signals WHERE kind = 'foreign_object' AND key_id = '{}'
              AND owner_id <> merchant_id GROUP BY 1",
