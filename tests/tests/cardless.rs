@@ -318,36 +318,47 @@ fn everything_happens_once() {
     assert_eq!(succeeded, 1, "{told:?}");
 }
 
-/// Nobody but the network can say that money is there: not without its signature, not with an old one, not of another sum, and a
-/// notice that was heard once says nothing the second time.
+/// A notice to this network's door: what was signed, what is sent, how many seconds ago, as which message.
+fn send_as(stack: &Stack, path: &str, secret: &Secret, (signed, sent): (&Value, &Value), age: i64, id: &str) -> u16 {
+    let second = kura_platform::clock::now().unix_timestamp() - age;
+    let signature = secret.sign("msg_1", second, signed.to_string().as_bytes());
+    let request = Stack::http()
+        .post(format!("{}/networks/{path}/notices", stack.run().gateway))
+        .header(ID, id)
+        .header(TIMESTAMP, second.to_string())
+        .header(SIGNATURE, signature)
+        .header("content-type", "application/json")
+        .body(sent.to_string());
+    block_on(async { request.send().await.unwrap().status().as_u16() })
+}
+
+fn secret_of(stack: &Stack, network: &str) -> Secret {
+    Secret::read(&stack.state().join(format!("notices/{network}.secret"))).unwrap()
+}
+
+/// The network's word that a konbini payment was paid.
+fn paid_notice(stack: &Stack, id: &str, payment: &Value) -> Value {
+    json!({
+        "id": id, "method": "konbini", "kind": "paid", "network_reference": reference_of(stack, payment),
+        "money": { "amount_minor": payment["amount"], "currency": "JPY" }, "at": "2026-11-25T00:00:00Z",
+    })
+}
+
+/// Nobody but the network can say that money is there: not without its signature, not with an old one, not of another sum, not of what is
+/// not that network's.
 #[test]
 fn only_the_network_says_that_money_is_there() {
     let stack = Stack::shared();
     let payment = pay(stack, "konbini", 6_610, &[]);
-    let notice = json!({
-        "id": "forged-1", "method": "konbini", "kind": "paid", "network_reference": reference(stack, &payment),
-        "money": { "amount_minor": 6_610, "currency": "JPY" }, "at": "2026-11-25T00:00:00Z",
-    });
-    let send_as = |path: &str, secret: &Secret, (signed, sent): (&Value, &Value), age: i64, id: &str| {
-        let second = kura_platform::clock::now().unix_timestamp() - age;
-        let signature = secret.sign("msg_1", second, signed.to_string().as_bytes());
-        let request = Stack::http()
-            .post(format!("{}/networks/{path}/notices", stack.run().gateway))
-            .header(ID, id)
-            .header(TIMESTAMP, second.to_string())
-            .header(SIGNATURE, signature)
-            .header("content-type", "application/json")
-            .body(sent.to_string());
-        block_on(async { request.send().await.unwrap().status().as_u16() })
-    };
-    let send = |path: &str, secret: &Secret, body: &Value, age: i64| send_as(path, secret, (body, body), age, "msg_1");
-    let real = Secret::read(&stack.state().join("notices/konbini.secret")).unwrap();
-    let other = Secret::read(&stack.state().join("notices/payeasy.secret")).unwrap();
+    let notice = paid_notice(stack, "forged-1", &payment);
+    let (real, other) = (secret_of(stack, "konbini"), secret_of(stack, "payeasy"));
+    let send =
+        |path: &str, secret: &Secret, body: &Value, age: i64| send_as(stack, path, secret, (body, body), age, "msg_1");
     assert_eq!(send("konbini", &other, &notice, 0), 401, "another network's secret");
     assert_eq!(send("konbini", &Secret::parse(&Secret::draw()).unwrap(), &notice, 0), 401, "a stranger's");
     assert_eq!(send("konbini", &real, &notice, 600), 401, "ten minutes old");
     assert_eq!(send("konbini", &real, &notice, -600), 401, "ten minutes ahead");
-    assert_eq!(send_as("konbini", &real, (&notice, &notice), 0, "msg_2"), 401, "another message's signature");
+    assert_eq!(send_as(stack, "konbini", &real, (&notice, &notice), 0, "msg_2"), 401, "another message's signature");
     assert_eq!(send("payeasy", &other, &notice, 0), 400, "of another network");
     assert_eq!(send("card", &other, &notice, 0), 401);
     assert_eq!(send("nowhere", &real, &notice, 0), 404);
@@ -356,7 +367,7 @@ fn only_the_network_says_that_money_is_there() {
     assert_eq!(send("payeasy", &other, &wrong, 0), 404, "a network tells of its own deposits");
     wrong = notice.clone();
     wrong["kind"] = json!("expired");
-    assert_eq!(send_as("konbini", &real, (&notice, &wrong), 0, "msg_1"), 401, "altered on the way");
+    assert_eq!(send_as(stack, "konbini", &real, (&notice, &wrong), 0, "msg_1"), 401, "altered on the way");
     wrong = notice.clone();
     wrong["money"]["amount_minor"] = json!(66_100);
     assert_eq!(send("konbini", &real, &wrong, 0), 400, "another sum");
@@ -373,9 +384,16 @@ fn only_the_network_says_that_money_is_there() {
     wrong["network_reference"] =
         stack.sql("gateway", &format!("SELECT network_reference FROM attempts WHERE charge_id = '{charge}'")).into();
     assert_eq!(send("konbini", &real, &wrong, 0), 404, "a card's payment");
-    // Another merchant's deposit is that merchant's, whatever else is said: nothing of this merchant's is paid by it.
+    assert_eq!(intent(stack, &payment)["status"], "requires_action");
+}
+
+/// Whose money it is, the reference says: nothing of this merchant's is paid by a notice about another merchant's deposit.
+#[test]
+fn a_deposit_is_its_merchants() {
+    let stack = Stack::shared();
+    let (real, payment) = (secret_of(stack, "konbini"), pay(stack, "konbini", 6_615, &[]));
     let theirs = [
-        ("amount", "6610"),
+        ("amount", "6615"),
         ("currency", "jpy"),
         ("confirm", "true"),
         ("payment_method_data[type]", "konbini"),
@@ -384,13 +402,21 @@ fn only_the_network_says_that_money_is_there() {
         ("payment_method_data[billing_details][phone]", PHONE),
     ];
     let theirs = ok(&stack.post("/v1/payment_intents", &stack.run().keys.other_sk_test, &theirs));
-    wrong["network_reference"] = reference_of(stack, &theirs).into();
-    wrong["id"] = json!("forged-2");
-    assert_eq!(send("konbini", &real, &wrong, 0), 204);
+    let notice = paid_notice(stack, "forged-2", &theirs);
+    assert_eq!(send_as(stack, "konbini", &real, (&notice, &notice), 0, "msg_1"), 204);
     let path = format!("/v1/payment_intents/{}", id(&theirs));
     assert_eq!(ok(&stack.read(&path, &stack.run().keys.other_sk_test))["status"], "succeeded");
     assert_eq!(intent(stack, &payment)["status"], "requires_action");
-    assert_eq!(send("konbini", &real, &notice, 0), 204);
+}
+
+/// A notice that was heard once says nothing the second time, and what comes after the end changes nothing.
+#[test]
+fn a_notice_is_heard_once() {
+    let stack = Stack::shared();
+    let payment = pay(stack, "konbini", 6_612, &[]);
+    let (notice, real) = (paid_notice(stack, "forged-6", &payment), secret_of(stack, "konbini"));
+    let send = |body: &Value| send_as(stack, "konbini", &real, (body, body), 0, "msg_1");
+    assert_eq!(send(&notice), 204);
     let after = |what: &str| {
         let told = told(stack, &payment);
         let id: kura_wire::ids::PaymentIntentId = id(&payment).parse().unwrap();
@@ -404,28 +430,28 @@ fn only_the_network_says_that_money_is_there() {
             ),
         );
         assert_eq!(intent(stack, &payment)["status"], "succeeded", "{what}");
-        assert_eq!(booked(stack, &payment), "deposit konbini_receivable>merchant_payable 6610", "{what}");
+        assert_eq!(booked(stack, &payment), "deposit konbini_receivable>merchant_payable 6612", "{what}");
         (told, entries, heard)
     };
     let once = after("heard once");
-    assert_eq!(send("konbini", &real, &notice, 0), 204, "heard before");
+    assert_eq!(send(&notice), 204, "heard before");
     let mut late = notice.clone();
     late["kind"] = json!("expired");
-    assert_eq!(send("konbini", &real, &late, 0), 204, "under an id that was heard before");
+    assert_eq!(send(&late), 204, "under an id that was heard before");
     assert_eq!(after("heard again"), once);
     // Under ids of their own they are heard, and say nothing new.
-    for (id, kind) in [("forged-3", "paid"), ("forged-4", "expired"), ("forged-5", "refused")] {
+    for (id, kind) in [("forged-7", "paid"), ("forged-8", "expired"), ("forged-9", "refused")] {
         (late["id"], late["kind"]) = (json!(id), json!(kind));
-        assert_eq!(send("konbini", &real, &late, 0), 204);
+        assert_eq!(send(&late), 204);
     }
     // What was heard under an id is not heard again, not even of another payment.
     let waiting = pay(stack, "konbini", 6_611, &[]);
     let mut elsewhere = late.clone();
-    elsewhere["id"] = json!("forged-4");
+    elsewhere["id"] = json!("forged-8");
     elsewhere["kind"] = json!("expired");
     elsewhere["network_reference"] = reference_of(stack, &waiting).into();
     elsewhere["money"]["amount_minor"] = json!(6_611);
-    assert_eq!(send("konbini", &real, &elsewhere, 0), 204);
+    assert_eq!(send(&elsewhere), 204);
     assert_eq!(intent(stack, &waiting)["status"], "requires_action");
     let (told, entries, heard) = after("heard otherwise");
     assert_eq!((told, entries, heard.as_str()), (once.0, once.1, "4"));

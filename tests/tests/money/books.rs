@@ -139,14 +139,11 @@ fn differing_deposits(stack: &Stack) -> Vec<String> {
             "paid" | "unapplied" => &["paid"],
             _ => &["expired", "refused", "withdrawn"],
         };
-        let says = |name: &str, ours: &str| match &theirs[name] {
-            Value::String(theirs) => theirs == ours,
-            theirs => theirs.to_string() == ours,
-        };
+        let number = |name: &str| theirs[name].as_i64();
         let same = standing.iter().any(|word| theirs["standing"] == *word)
-            && says("network", parts[1])
-            && says("amount_minor", parts[3])
-            && says("given_back_minor", parts[4]);
+            && theirs["network"] == parts[1]
+            && number("amount_minor") == parts[3].parse().ok()
+            && number("given_back_minor") == parts[4].parse().ok();
         !same
     };
     rows.lines().filter(differs).map(str::to_owned).collect()
@@ -159,8 +156,11 @@ fn differing_disputes(stack: &Stack, told: &Told) -> Vec<String> {
     let differs = |row: &&str| {
         let parts: Vec<&str> = row.split('|').collect();
         let theirs = stack.get(&format!("{}/disputes/acts/{}", stack.run().networks, parts[0])).json();
-        let amount = theirs["amount_minor"].to_string();
-        theirs["state"] != parts[1] || amount != parts[2] || theirs["untold"] != 0 || !told.cases.contains(parts[0])
+        let amount = theirs["amount_minor"].as_i64();
+        theirs["state"] != parts[1]
+            || amount != parts[2].parse().ok()
+            || theirs["untold"] != 0
+            || !told.cases.contains(parts[0])
     };
     unknown.chain(rows.lines().filter(differs).map(str::to_owned)).collect()
 }
