@@ -78,7 +78,9 @@ fn look_again(stack: &Stack) {
         "UPDATE invoices SET due_at = now(), look_at = now()
          WHERE status = 'open' AND NOT trying AND due_at > now() AND test_clock_id IS NULL",
     );
-    for (table, due) in [("subscriptions", "look_count > 0"), ("invoices", "look_count > 0 OR trying")] {
+    for (table, due) in
+        [("subscriptions", "look_count > 0"), ("invoices", "look_count > 0 OR trying OR status = 'open'")]
+    {
         stack.sql("gateway", &format!("UPDATE {table} SET look_at = now() WHERE look_at > now() AND ({due})"));
     }
 }

@@ -26,7 +26,7 @@ use crate::store::subscriptions::Subscription;
 use crate::store::{merchants, subscriptions};
 
 /// How long a try may be under way before somebody else looks at it.
-const LOOK_AFTER: Duration = Duration::from_secs(20);
+pub(super) const LOOK_AFTER: Duration = Duration::from_secs(20);
 
 /// How a try is made.
 #[derive(Debug, Default)]

@@ -299,7 +299,7 @@ async fn has_card(context: &Context, conn: &mut PgConnection, subscription: &Sub
 /// # Errors
 /// The database's; the vault's, where nothing could be asked.
 pub async fn turn_invoice(context: &Context, id: InvoiceId) -> ApiResult<()> {
-    use super::charge::{How, overdue, pay};
+    use super::charge::{How, LOOK_AFTER, overdue, pay};
     let tenant = context.tenant();
     let mut tx = context.begin().await?;
     let (subscription, invoice) = invoices::lock(context, &mut tx, id).await?;
@@ -313,6 +313,10 @@ pub async fn turn_invoice(context: &Context, id: InvoiceId) -> ApiResult<()> {
             if is_sent {
                 let shown = views::invoice(&mut tx, tenant, &invoice).await?;
                 told.push(Happened::to(&shown, Kind::InvoiceSent)?);
+            } else if invoice.status == InvoiceStatus::Open {
+                // Should this process end before the try begins, it is still due, and another one tries.
+                let due = Invoice { due_at: Some(at), ..invoice.clone() };
+                invoice_rows::update(&mut tx, tenant, &due, Some(clock::now() + LOOK_AFTER)).await?;
             }
             if let Some(subscription) = subscription.filter(|_| invoice.status == InvoiceStatus::Paid) {
                 let newest = subscription.latest_invoice == Some(id);
